@@ -1,0 +1,92 @@
+package stemma
+
+import "time"
+
+// Situation is everything that a verdict depends on besides policy and evidence. Rules take the time from here and
+// from nowhere else.
+type Situation struct {
+	At        time.Time `json:"at"`
+	Namespace string    `json:"namespace,omitempty"`
+	Requester string    `json:"requester,omitempty"`
+}
+
+// Outcome is what a rule says of one requirement. Pass is always the safe direction.
+type Outcome string
+
+// The outcomes of a requirement. The zero Outcome is not one of them and counts as Unknown.
+const (
+	Pass          Outcome = "pass"
+	Fail          Outcome = "fail"
+	Unknown       Outcome = "unknown"
+	NotApplicable Outcome = "not-applicable"
+)
+
+// Verdict is what the policies say of an image, as if all of them were enforced. The zero Verdict is invalid.
+type Verdict string
+
+// The three verdicts.
+const (
+	Allow        Verdict = "allow"
+	Deny         Verdict = "deny"
+	Undetermined Verdict = "undetermined"
+)
+
+// Effect is what an edge does with a verdict, after mode and dates were taken into account.
+type Effect string
+
+// The effects.
+const (
+	Admit  Effect = "admit"
+	Warn   Effect = "warn" // admitted, with a warning
+	Refuse Effect = "refuse"
+)
+
+// Level is a SLSA Build track level, 0 to 3.
+type Level int
+
+// Finding is the outcome of one requirement for one image: what was found, what was wanted, by which line of which
+// policy, and the evidence it rests on.
+type Finding struct {
+	Rule    string   `json:"rule"`
+	Outcome Outcome  `json:"outcome"`
+	Reason  Reason   `json:"reason,omitempty"`
+	Title   string   `json:"title"`
+	Got     string   `json:"got,omitempty"`
+	Want    string   `json:"want,omitempty"`
+	Detail  string   `json:"detail,omitempty"` // what differs, or what was tried
+	Proof   string   `json:"proof,omitempty"`
+	Fix     string   `json:"fix,omitempty"`
+	Policy  string   `json:"policy,omitempty"` // name of the policy
+	Where   string   `json:"where,omitempty"`  // file:line of the requirement
+	Cites   []Digest `json:"cites,omitempty"`  // evidence the finding rests on
+}
+
+// PolicyRef names a policy that matched and what it adds to the effect.
+type PolicyRef struct {
+	Name   string `json:"name"`
+	Digest Digest `json:"digest"` // PolicyID: sha256 of the canonical JSON of kind, name and spec
+	Mode   string `json:"mode"`   // audit, warn or enforce
+	Why    string `json:"why"`    // the pattern that matched
+}
+
+// Decision is the complete answer for one image. From the same policy set, trust, evidence and situation it is the
+// same, byte for byte.
+type Decision struct {
+	ID          string      `json:"id"` // derived from all the rest
+	Verdict     Verdict     `json:"verdict"`
+	Effect      Effect      `json:"effect"`
+	Image       Image       `json:"image"`
+	Situation   Situation   `json:"situation"`
+	Policies    []PolicyRef `json:"policies"`
+	Set         Digest      `json:"set"`      // digest of the policy set
+	Trust       []TrustRef  `json:"trust"`    // trust domains in force
+	Decided     Digest      `json:"decided"`  // policy set, situation, findings and what they cite: stable under junk and order
+	Evidence    Digest      `json:"evidence"` // all that was seen
+	Findings    []Finding   `json:"findings"`
+	NotRequired []string    `json:"notRequired,omitempty"` // blocks of the language that no matching policy has
+	Skipped     []string    `json:"skipped,omitempty"`     // checks weakened or left out, by whom
+	Upcoming    []string    `json:"upcoming,omitempty"`    // requirements that come into force later
+	Level       Level       `json:"level"`
+	Help        string      `json:"help,omitempty"`
+	Version     string      `json:"version"`
+}

@@ -1,0 +1,292 @@
+package stemma
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"maps"
+	"slices"
+	"time"
+)
+
+// Raw is one piece of possible evidence as it was found: bytes that nobody has verified. It carries no claim.
+type Raw struct {
+	Format      Format            // what the bytes are taken to be
+	Data        []byte            // bundle, envelope, payload or statement
+	Annotations map[string]string // annotations of the layer (cosign keeps signature, certificate and log entry there)
+	Place       string            // where it was found, for people: "referrers", "tag sha256-….att", "file x.json"
+	Of          Digest            // the manifest it is filed under
+	Sealed      bool              // reachable by digest from the image itself, so the image's digest covers it
+}
+
+// Format is the form of a Raw.
+type Format string
+
+// The forms of evidence.
+const (
+	FormatBundle        Format = "sigstore-bundle"       // Sigstore bundle v0.1, v0.2 or v0.3, JSON
+	FormatDSSE          Format = "dsse"                  // DSSE envelope; with cosign's annotations beside it, or bare
+	FormatSimpleSigning Format = "cosign-simple-signing" // payload of a cosign .sig layer, the signature in its annotations
+	FormatStatement     Format = "in-toto-statement"     // bare statement, signed by nobody (BuildKit)
+)
+
+// ID is the digest under which the piece is cited: the sha256 of Data, or, where annotations carry a part of it, of
+// Data and all annotations, each preceded by its length.
+func (r Raw) ID() Digest {
+	if len(r.Annotations) == 0 {
+		return SHA256(r.Data)
+	}
+	var b []byte
+	put := func(s string) { b = append(binary.BigEndian.AppendUint64(b, uint64(len(s))), s...) }
+	put(string(r.Data))
+	for _, k := range slices.Sorted(maps.Keys(r.Annotations)) {
+		put(k)
+		put(r.Annotations[k])
+	}
+	return SHA256(b)
+}
+
+// Identity is who signed. Either Issuer and Subject are set (a Fulcio certificate) or KeyID is (a managed key).
+type Identity struct {
+	Trust   string            `json:"trust"`             // the trust domain under which it was verified
+	Issuer  string            `json:"issuer,omitempty"`  // OIDC issuer, Fulcio extension .8 (or .1)
+	Subject string            `json:"subject,omitempty"` // the certificate's only subject alternative name
+	Claims  map[string]string `json:"claims,omitempty"`  // Fulcio extensions by the names of Claim… constants
+	KeyID   string            `json:"keyID,omitempty"`   // the name the trust domain gives the key
+	Key     Digest            `json:"key"`               // sha256 of the public key (SubjectPublicKeyInfo, DER)
+}
+
+// Names of Fulcio certificate extensions (1.3.6.1.4.1.57264.1.N), as in Identity.Claims.
+const (
+	ClaimBuildSignerURI        = "buildSignerURI"                      // .9
+	ClaimBuildSignerDigest     = "buildSignerDigest"                   // .10
+	ClaimRunnerEnvironment     = "runnerEnvironment"                   // .11
+	ClaimSourceRepositoryURI   = "sourceRepositoryURI"                 // .12
+	ClaimSourceRepositoryHash  = "sourceRepositoryDigest"              // .13
+	ClaimSourceRepositoryRef   = "sourceRepositoryRef"                 // .14
+	ClaimSourceRepositoryID    = "sourceRepositoryIdentifier"          // .15
+	ClaimSourceOwnerURI        = "sourceRepositoryOwnerURI"            // .16
+	ClaimSourceOwnerID         = "sourceRepositoryOwnerIdentifier"     // .17
+	ClaimBuildConfigURI        = "buildConfigURI"                      // .18
+	ClaimBuildConfigDigest     = "buildConfigDigest"                   // .19
+	ClaimBuildTrigger          = "buildTrigger"                        // .20
+	ClaimRunInvocationURI      = "runInvocationURI"                    // .21
+	ClaimRepositoryVisibility  = "sourceRepositoryVisibilityAtSigning" // .22
+	ClaimDeploymentEnvironment = "deploymentEnvironment"               // .23
+	ClaimTokenSubject          = "tokenSubject"                        // .24
+)
+
+// String names the identity for people.
+func (i Identity) String() string {
+	if i.KeyID != "" {
+		return "key " + i.KeyID
+	}
+	return i.Subject
+}
+
+// LogEntry is a verified entry of a transparency log.
+type LogEntry struct {
+	Log   string    `json:"log"`           // host or URL of the log
+	Index int64     `json:"index"`         // position in the log
+	Kind  string    `json:"kind"`          // kind and version of the entry, "dsse 0.0.1"
+	Time  time.Time `json:"time,omitzero"` // integrated time, when the log signs one
+	Proof string    `json:"proof"`         // "promise", "inclusion" or "promise+inclusion"
+}
+
+// SignedTime is a proven signing time and who proves it.
+type SignedTime struct {
+	Time time.Time `json:"time"`
+	By   string    `json:"by"`             // "log" or "timestamp"
+	From string    `json:"from,omitempty"` // URL of the log or authority
+}
+
+// BindingKind is how evidence is tied to an image.
+type BindingKind string
+
+// Ways in which verified evidence is bound to the image it is filed under. Anything else is a Rejection.
+const (
+	BindingExact BindingKind = "exact" // the subject is this very digest
+)
+
+// Binding is the proof that evidence is about an image.
+type Binding struct {
+	Kind    BindingKind        `json:"kind"`
+	Member  Digest             `json:"member"`           // the manifest that matched
+	Subject ResourceDescriptor `json:"subject,omitzero"` // the subject that matched; zero for a signature over the manifest itself
+}
+
+// Attestation is verified evidence: its signature, signer, log entries, time and binding hold under one trust domain.
+// Only the authenticator makes one.
+type Attestation struct {
+	Bundle    Digest       `json:"bundle"`              // ID of the Raw it came from
+	Format    string       `json:"format"`              // form and version: "sigstore-bundle v0.3", "cosign dsse"
+	Place     string       `json:"place"`               // where it was found
+	Signature bool         `json:"signature,omitempty"` // signs the image itself, and states nothing about it
+	Statement Statement    `json:"statement,omitzero"`
+	Signer    Identity     `json:"signer"`
+	Cosigners []Identity   `json:"cosigners,omitempty"` // further distinct signers of the same envelope
+	Log       []LogEntry   `json:"log,omitempty"`
+	SignedAt  []SignedTime `json:"signedAt,omitempty"`
+	Binding   Binding      `json:"binding"`
+}
+
+// Time is the earliest proven signing time, or zero.
+func (a Attestation) Time() time.Time {
+	var t time.Time
+	for _, s := range a.SignedAt {
+		if t.IsZero() || s.Time.Before(t) {
+			t = s.Time
+		}
+	}
+	return t
+}
+
+// Rejection is a piece that looked like evidence and did not hold.
+type Rejection struct {
+	Bundle Digest `json:"bundle"`
+	Format string `json:"format"`
+	Place  string `json:"place"`
+	Reason Reason `json:"reason"`
+	Detail string `json:"detail"`           // one sentence; may quote the evidence, so it passes through Printable when shown
+	Signer string `json:"signer,omitempty"` // whom the piece names as its signer, unproven
+}
+
+// Unavailable is a place that could not be looked at, or a trust domain that could not be loaded.
+type Unavailable struct {
+	Place  string `json:"place"`
+	Reason Reason `json:"reason"`
+	Detail string `json:"detail"`
+}
+
+// Place is one place where evidence may lie, and what it answered.
+type Place struct {
+	Name   string `json:"name"`   // "referrers", "fallback tag", ".att tag", "index children", "file …"
+	Of     Digest `json:"of"`     // whose evidence was asked for
+	Answer string `json:"answer"` // "200", "404", "not asked (…)"
+	Found  int    `json:"found"`  // pieces of possible evidence
+}
+
+// Grade is by whom a claim is said. The zero Grade is "nobody".
+type Grade string
+
+// Grades, from the strongest.
+const (
+	SaidByCertificate Grade = "certificate" // the identity provider told the certificate authority
+	SaidByBuilder     Grade = "builder"     // the signer's own control plane asserts it
+	SaidByTenant      Grade = "tenant"      // the user of the builder could have written it
+	SaidByNobody      Grade = "unsigned"    // it is in no signed evidence
+)
+
+// Rank orders grades: certificate 4, builder 3, tenant 2, unsigned 1, the zero Grade 0.
+func (g Grade) Rank() int {
+	switch g {
+	case SaidByCertificate:
+		return 4
+	case SaidByBuilder:
+		return 3
+	case SaidByTenant:
+		return 2
+	case SaidByNobody:
+		return 1
+	}
+	return 0
+}
+
+// Said is one value, who says it and where.
+type Said struct {
+	Value string `json:"value"`
+	By    Grade  `json:"by"`
+	Where string `json:"where"` // "certificate .12" or a JSON pointer into the predicate
+}
+
+// Claim is what is said about one field: the strongest saying first. Values are in canonical form, so that two that
+// mean the same are equal.
+type Claim struct {
+	Said
+	Others []Said `json:"others,omitempty"`
+}
+
+// Contradicted returns the first other saying with another value, or nil.
+func (c Claim) Contradicted() *Said {
+	for i := range c.Others {
+		if c.Others[i].Value != c.Value {
+			return &c.Others[i]
+		}
+	}
+	return nil
+}
+
+// Field names a claim of a Provenance.
+type Field string
+
+// The fields of a normalised provenance.
+const (
+	FieldBuilder    Field = "builder"    // builder id
+	FieldRepository Field = "repository" // source repository, "github.com/acme/api"
+	FieldRef        Field = "ref"        // source ref, "refs/tags/v1"
+	FieldCommit     Field = "commit"     // source commit, 40 or 64 lower-case hex digits
+	FieldEntryPoint Field = "entryPoint" // what was run: path of the workflow or build file in the source
+	FieldTrigger    Field = "trigger"    // event that started the build
+	FieldRunner     Field = "runner"     // kind of machine: "github-hosted", "self-hosted"
+	FieldRun        Field = "run"        // URL or id of the run
+)
+
+// Provenance is the normal form of a SLSA provenance predicate, v0.2 or v1, of any builder.
+type Provenance struct {
+	Bundle       Digest               `json:"bundle"` // the Attestation it was read from, or the Unsigned
+	Format       string               `json:"format"` // "slsa/v1", "slsa/v0.2"
+	BuildType    string               `json:"buildType,omitempty"`
+	Known        string               `json:"known,omitempty"` // the builder family whose reader was used; "" for an unknown buildType
+	Claims       map[Field]Claim      `json:"claims"`
+	Parameters   json.RawMessage      `json:"parameters,omitempty"`   // external parameters, as they stand
+	Dependencies []ResourceDescriptor `json:"dependencies,omitempty"` // resolved dependencies, or materials
+	Notes        []string             `json:"notes,omitempty"`        // what a reader should know: "mode=min", "two candidates for the source"
+}
+
+// Value is the strongest saying about a field, or "".
+func (p Provenance) Value(f Field) string { return p.Claims[f].Value }
+
+// SBOM is a software bill of materials that was recognised. Its contents are not read.
+type SBOM struct {
+	Bundle Digest `json:"bundle"`
+	Format string `json:"format"` // "SPDX 2.3", "CycloneDX 1.6"
+	Name   string `json:"name,omitempty"`
+}
+
+// Unsigned is a statement that no signature covers by itself. When Sealed, the image's digest covers its bytes, so it
+// cannot be exchanged without changing the image; it is still said by nobody.
+type Unsigned struct {
+	Bundle     Digest      `json:"bundle"`
+	Place      string      `json:"place"`
+	Sealed     bool        `json:"sealed"`
+	Statement  Statement   `json:"statement"`
+	Bound      bool        `json:"bound"` // its subject is the manifest it is filed under
+	Provenance *Provenance `json:"provenance,omitempty"`
+	SBOM       *SBOM       `json:"sbom,omitempty"`
+}
+
+// TrustRef names a trust domain in force and the digest of its material and requirements.
+type TrustRef struct {
+	Name   string `json:"name"`
+	Digest Digest `json:"digest"`
+}
+
+// Evidence is everything that was found about one manifest, and, for an index, about each of its children. It is
+// plain data: verified and unverified in different fields.
+type Evidence struct {
+	Image       Image    `json:"image"`
+	MediaType   string   `json:"mediaType"`
+	Platform    Platform `json:"platform,omitzero"`
+	Attestation bool     `json:"attestationManifest,omitempty"` // a BuildKit attestation manifest, not something that runs
+
+	Attestations []Attestation `json:"attestations,omitempty"`
+	Provenance   []Provenance  `json:"provenance,omitempty"` // of Attestations
+	SBOMs        []SBOM        `json:"sboms,omitempty"`      // of Attestations
+	Unsigned     []Unsigned    `json:"unsigned,omitempty"`
+	Rejected     []Rejection   `json:"rejected,omitempty"`
+	Unavailable  []Unavailable `json:"unavailable,omitempty"`
+	Places       []Place       `json:"places,omitempty"`
+
+	Platforms   []*Evidence `json:"platforms,omitempty"`
+	Trust       []TrustRef  `json:"trust,omitempty"`
+	CollectedAt time.Time   `json:"collectedAt"`
+}

@@ -1,0 +1,672 @@
+package stemma
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// Limits of the strict reader. They bound memory and time whatever the input is; none can be raised.
+const (
+	MaxJSONBytes   = 64 << 20 // size of one document
+	MaxJSONDepth   = 64       // nesting of arrays and objects
+	maxJSONNodes   = 1 << 19  // values that ParseJSON keeps
+	maxJSONMembers = 1 << 17  // names in one object
+)
+
+// JSONError says where and why the strict reader refused a document.
+type JSONError struct {
+	Offset  int    // byte offset of the offending text
+	Pointer string // RFC 6901 pointer of the enclosing value, as far as it was read
+	Problem string
+	Limit   bool // a bound was reached, rather than a rule of the format broken
+}
+
+func (e *JSONError) Error() string {
+	if e.Pointer == "" {
+		return fmt.Sprintf("reading JSON at byte %d: %s", e.Offset, e.Problem)
+	}
+	return fmt.Sprintf("reading JSON at byte %d (%s): %s", e.Offset, e.Pointer, e.Problem)
+}
+
+// DecodeJSON decodes exactly one JSON document (RFC 8259) into v, a non-nil pointer, and refuses what two readers
+// could understand differently: duplicate names at any depth, invalid UTF-8, a byte-order mark, lone surrogates,
+// bytes after the document, and a name that differs from a field of v only in case.
+//
+// Names match `json` tags exactly. Unknown names are ignored, because the formats read here are open, but their
+// values are held to the same rules. Null leaves a field as it is. Numbers are exact: an integer field takes only an
+// integer literal that fits. A json.RawMessage receives the bytes as they stand, already checked; a []byte takes
+// base64 (RFC 4648 section 4, with padding, canonical) and nothing else.
+func DecodeJSON(data []byte, v any) error {
+	rv := reflect.ValueOf(v)
+	if rv.Kind() != reflect.Pointer || rv.IsNil() {
+		return errors.New("decoding JSON: the target must be a non-nil pointer")
+	}
+	p := &jsonReader{data: data}
+	return p.document(func() error { return p.into(rv.Elem(), 0) })
+}
+
+// CheckJSON reports whether data is exactly one document that DecodeJSON would accept, whatever its shape.
+func CheckJSON(data []byte) error {
+	p := &jsonReader{data: data}
+	return p.document(func() error { return p.skip(0) })
+}
+
+// JSON is one value of a document read by ParseJSON, with its place in it. A nil *JSON is a value that is not
+// there: every method is defined on it and answers "absent", so a path can be followed without a check per step.
+type JSON struct {
+	raw    []byte
+	parent *JSON
+	name   string // member name, or decimal index in an array
+	kids   []*JSON
+}
+
+// ParseJSON reads exactly one document under the rules of DecodeJSON and keeps its whole tree.
+func ParseJSON(data []byte) (*JSON, error) {
+	p := &jsonReader{data: data, nodes: maxJSONNodes}
+	var root *JSON
+	err := p.document(func() (err error) {
+		root, err = p.tree(nil, "", 0)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return root, nil
+}
+
+// At follows member names and decimal array indexes; a step that does not exist yields nil.
+func (j *JSON) At(path ...string) *JSON {
+	for _, step := range path {
+		if j == nil {
+			return nil
+		}
+		var next *JSON
+		for _, k := range j.kids {
+			if k.name == step {
+				next = k
+				break
+			}
+		}
+		j = next
+	}
+	return j
+}
+
+// Name is the member name or array index under which the value stands in its parent.
+func (j *JSON) Name() string {
+	if j == nil {
+		return ""
+	}
+	return j.name
+}
+
+// Elems returns the members or elements in document order.
+func (j *JSON) Elems() []*JSON {
+	if j == nil {
+		return nil
+	}
+	return j.kids
+}
+
+// Raw is the value's text as it stands in the document.
+func (j *JSON) Raw() json.RawMessage {
+	if j == nil {
+		return nil
+	}
+	return j.raw
+}
+
+// Text is the value of a JSON string, or "" for anything else.
+func (j *JSON) Text() string {
+	if j == nil || len(j.raw) == 0 || j.raw[0] != '"' {
+		return ""
+	}
+	s, err := unquoteJSON(j.raw)
+	if err != nil {
+		return "" // unreachable: the reader checked every string
+	}
+	return s
+}
+
+// Scalar is the text of a string, or the literal of a number or boolean: identifiers are written both ways in the
+// wild, and a number is never rounded.
+func (j *JSON) Scalar() string {
+	if j == nil || len(j.raw) == 0 {
+		return ""
+	}
+	switch j.raw[0] {
+	case '"':
+		return j.Text()
+	case '{', '[', 'n':
+		return ""
+	}
+	return string(j.raw)
+}
+
+// Bool is true only for the JSON literal true.
+func (j *JSON) Bool() bool { return j != nil && string(j.raw) == "true" }
+
+// IsObject reports whether the value is a JSON object.
+func (j *JSON) IsObject() bool { return j != nil && len(j.raw) > 0 && j.raw[0] == '{' }
+
+// IsArray reports whether the value is a JSON array.
+func (j *JSON) IsArray() bool { return j != nil && len(j.raw) > 0 && j.raw[0] == '[' }
+
+// Pointer is the RFC 6901 pointer of the value in its document: "" for the document itself.
+func (j *JSON) Pointer() string {
+	if j == nil || j.parent == nil {
+		return ""
+	}
+	return j.parent.Pointer() + "/" + escapePointer(j.name)
+}
+
+func escapePointer(name string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(name, "~", "~0"), "/", "~1")
+}
+
+// jsonReader is a recursive-descent reader. It never allocates in proportion to anything but what it keeps.
+type jsonReader struct {
+	data  []byte
+	pos   int
+	path  []string
+	nodes int
+}
+
+func (p *jsonReader) document(read func() error) error {
+	if len(p.data) > MaxJSONBytes {
+		return &JSONError{Problem: fmt.Sprintf("document of %d bytes is over the limit of %d", len(p.data), MaxJSONBytes), Limit: true}
+	}
+	if !utf8.Valid(p.data) {
+		return p.fail("invalid UTF-8")
+	}
+	if bytes.HasPrefix(p.data, []byte("\xef\xbb\xbf")) {
+		return p.fail("byte-order mark")
+	}
+	p.space()
+	if p.pos == len(p.data) {
+		return p.fail("empty document")
+	}
+	if err := read(); err != nil {
+		return err
+	}
+	p.space()
+	if p.pos != len(p.data) {
+		return p.fail("bytes after the document")
+	}
+	return nil
+}
+
+func (p *jsonReader) fail(format string, args ...any) error {
+	ptr := ""
+	for i, s := range p.path {
+		if i == 8 {
+			ptr += "/…"
+			break
+		}
+		ptr += "/" + escapePointer(s)
+	}
+	return &JSONError{Offset: p.pos, Pointer: ptr, Problem: fmt.Sprintf(format, args...)}
+}
+
+func (p *jsonReader) limit(format string, args ...any) error {
+	err := p.fail(format, args...).(*JSONError)
+	err.Limit = true
+	return err
+}
+
+func (p *jsonReader) space() {
+	for p.pos < len(p.data) {
+		switch p.data[p.pos] {
+		case ' ', '\t', '\n', '\r':
+			p.pos++
+		default:
+			return
+		}
+	}
+}
+
+func (p *jsonReader) peek() byte {
+	if p.pos < len(p.data) {
+		return p.data[p.pos]
+	}
+	return 0
+}
+
+// object calls member for every name, after refusing a name that stands twice.
+func (p *jsonReader) object(depth int, member func(name string) error) error {
+	if depth >= MaxJSONDepth {
+		return p.limit("nested deeper than %d", MaxJSONDepth)
+	}
+	p.pos++ // {
+	var few []string
+	var many map[string]bool
+	p.space()
+	if p.peek() == '}' {
+		p.pos++
+		return nil
+	}
+	for n := 0; ; n++ {
+		p.space()
+		if p.peek() != '"' {
+			return p.fail("expected a member name")
+		}
+		raw, err := p.str()
+		if err != nil {
+			return err
+		}
+		name, err := unquoteJSON(raw)
+		if err != nil {
+			return p.fail("%v", err)
+		}
+		// One byte string, one meaning: readers differ on which of two equal names wins.
+		switch {
+		case many != nil:
+			if many[name] {
+				return p.fail("duplicate name %q", name)
+			}
+			many[name] = true
+		default:
+			for _, f := range few {
+				if f == name {
+					return p.fail("duplicate name %q", name)
+				}
+			}
+			if few = append(few, name); len(few) > 16 {
+				many = make(map[string]bool, 64)
+				for _, f := range few {
+					many[f] = true
+				}
+			}
+		}
+		if n >= maxJSONMembers {
+			return p.limit("more than %d names in one object", maxJSONMembers)
+		}
+		p.space()
+		if p.peek() != ':' {
+			return p.fail("expected ':'")
+		}
+		p.pos++
+		p.space()
+		p.path = append(p.path, name)
+		if err := member(name); err != nil {
+			return err
+		}
+		p.path = p.path[:len(p.path)-1]
+		p.space()
+		switch p.peek() {
+		case ',':
+			p.pos++
+		case '}':
+			p.pos++
+			return nil
+		default:
+			return p.fail("expected ',' or '}'")
+		}
+	}
+}
+
+func (p *jsonReader) array(depth int, elem func(i int) error) error {
+	if depth >= MaxJSONDepth {
+		return p.limit("nested deeper than %d", MaxJSONDepth)
+	}
+	p.pos++ // [
+	p.space()
+	if p.peek() == ']' {
+		p.pos++
+		return nil
+	}
+	for i := 0; ; i++ {
+		p.space()
+		if err := elem(i); err != nil {
+			return err
+		}
+		p.space()
+		switch p.peek() {
+		case ',':
+			p.pos++
+		case ']':
+			p.pos++
+			return nil
+		default:
+			return p.fail("expected ',' or ']'")
+		}
+	}
+}
+
+// skip checks one value without keeping it.
+func (p *jsonReader) skip(depth int) error {
+	switch c := p.peek(); {
+	case c == '{':
+		return p.object(depth, func(string) error { return p.skip(depth + 1) })
+	case c == '[':
+		return p.array(depth, func(int) error { return p.skip(depth + 1) })
+	case c == '"':
+		_, err := p.str()
+		return err
+	default:
+		_, err := p.literal()
+		return err
+	}
+}
+
+func (p *jsonReader) tree(parent *JSON, name string, depth int) (*JSON, error) {
+	if p.nodes--; p.nodes < 0 {
+		return nil, p.limit("more than %d values", maxJSONNodes)
+	}
+	j := &JSON{parent: parent, name: name}
+	start := p.pos
+	add := func(name string) error {
+		k, err := p.tree(j, name, depth+1)
+		j.kids = append(j.kids, k)
+		return err
+	}
+	var err error
+	switch p.peek() {
+	case '{':
+		err = p.object(depth, add)
+	case '[':
+		err = p.array(depth, func(i int) error { return add(strconv.Itoa(i)) })
+	default:
+		err = p.skip(depth)
+	}
+	if err != nil {
+		return nil, err
+	}
+	j.raw = p.data[start:p.pos:p.pos]
+	return j, nil
+}
+
+// str returns the raw text of a string, quotes included, with its escapes checked.
+func (p *jsonReader) str() ([]byte, error) {
+	start := p.pos
+	p.pos++
+	for p.pos < len(p.data) {
+		switch c := p.data[p.pos]; {
+		case c == '"':
+			p.pos++
+			raw := p.data[start:p.pos]
+			if bytes.IndexByte(raw, '\\') >= 0 {
+				if _, err := unquoteJSON(raw); err != nil {
+					return nil, p.fail("%v", err)
+				}
+			}
+			return raw, nil
+		case c == '\\':
+			p.pos += 2
+		case c < 0x20:
+			return nil, p.fail("control character in a string")
+		default:
+			p.pos++
+		}
+	}
+	p.pos = len(p.data)
+	return nil, p.fail("unterminated string")
+}
+
+func (p *jsonReader) literal() ([]byte, error) {
+	start := p.pos
+	for p.pos < len(p.data) && strings.IndexByte("+-.0123456789aeEflnrstu", p.data[p.pos]) >= 0 {
+		p.pos++
+	}
+	raw := p.data[start:p.pos]
+	switch s := string(raw); {
+	case s == "true" || s == "false" || s == "null":
+		return raw, nil
+	case validNumber(s):
+		return raw, nil
+	}
+	p.pos = start
+	return nil, p.fail("expected a value")
+}
+
+// validNumber follows the grammar of RFC 8259 section 6.
+func validNumber(s string) bool {
+	digits := func() bool {
+		n := 0
+		for n < len(s) && s[n] >= '0' && s[n] <= '9' {
+			n++
+		}
+		s = s[n:]
+		return n > 0
+	}
+	s = strings.TrimPrefix(s, "-")
+	if strings.HasPrefix(s, "0") {
+		s = s[1:]
+	} else if !digits() {
+		return false
+	}
+	if strings.HasPrefix(s, ".") {
+		if s = s[1:]; !digits() {
+			return false
+		}
+	}
+	if s != "" && (s[0] == 'e' || s[0] == 'E') {
+		s = s[1:]
+		if s != "" && (s[0] == '+' || s[0] == '-') {
+			s = s[1:]
+		}
+		if !digits() {
+			return false
+		}
+	}
+	return s == ""
+}
+
+func unquoteJSON(raw []byte) (string, error) {
+	body := raw[1 : len(raw)-1]
+	if bytes.IndexByte(body, '\\') < 0 {
+		return string(body), nil
+	}
+	out := make([]byte, 0, len(body))
+	for i := 0; i < len(body); i++ {
+		if body[i] != '\\' {
+			out = append(out, body[i])
+			continue
+		}
+		if i++; i >= len(body) {
+			return "", errors.New("unterminated escape")
+		}
+		switch c := body[i]; c {
+		case '"', '\\', '/':
+			out = append(out, c)
+		case 'b':
+			out = append(out, '\b')
+		case 'f':
+			out = append(out, '\f')
+		case 'n':
+			out = append(out, '\n')
+		case 'r':
+			out = append(out, '\r')
+		case 't':
+			out = append(out, '\t')
+		case 'u':
+			r, ok := hex4(body, i+1)
+			if !ok {
+				return "", errors.New("invalid \\u escape")
+			}
+			i += 4
+			if utf16.IsSurrogate(r) {
+				low, ok := rune(0), false
+				if i+2 < len(body) && body[i+1] == '\\' && body[i+2] == 'u' {
+					low, ok = hex4(body, i+3)
+				}
+				// A lone surrogate is not a character; encoding/json turns it into U+FFFD, others keep it.
+				if r = utf16.DecodeRune(r, low); !ok || r == utf8.RuneError {
+					return "", errors.New("lone surrogate in a string")
+				}
+				i += 6
+			}
+			out = utf8.AppendRune(out, r)
+		default:
+			return "", fmt.Errorf("invalid escape \\%c", c)
+		}
+	}
+	return string(out), nil
+}
+
+func hex4(b []byte, at int) (rune, bool) {
+	if at+4 > len(b) {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(string(b[at:at+4]), 16, 16)
+	return rune(n), err == nil && b[at] != '+' && b[at] != '-' && b[at] != '_'
+}
+
+func (p *jsonReader) into(v reflect.Value, depth int) error {
+	if p.peek() == 'n' {
+		_, err := p.literal()
+		return err
+	}
+	if v.Kind() == reflect.Pointer {
+		if v.IsNil() {
+			v.Set(reflect.New(v.Type().Elem()))
+		}
+		return p.into(v.Elem(), depth)
+	}
+	start := p.pos
+	switch v.Interface().(type) {
+	case json.RawMessage:
+		if err := p.skip(depth); err != nil {
+			return err
+		}
+		v.SetBytes(p.data[start:p.pos:p.pos])
+		return nil
+	case []byte:
+		s, err := p.stringValue()
+		if err != nil {
+			return err
+		}
+		b, err := DecodeBase64(s)
+		if err != nil {
+			p.pos = start
+			return p.fail("%v", err)
+		}
+		v.SetBytes(b)
+		return nil
+	}
+	switch v.Kind() {
+	case reflect.String:
+		s, err := p.stringValue()
+		v.SetString(s)
+		return err
+	case reflect.Bool:
+		raw, err := p.literal()
+		if err == nil && string(raw) != "true" && string(raw) != "false" {
+			p.pos = start
+			return p.fail("expected true or false")
+		}
+		v.SetBool(string(raw) == "true")
+		return err
+	case reflect.Int, reflect.Int64, reflect.Int32:
+		return p.integer(v)
+	case reflect.Slice:
+		return p.slice(v, depth)
+	case reflect.Map:
+		return p.mapping(v, depth)
+	case reflect.Struct:
+		return p.structure(v, depth)
+	}
+	return fmt.Errorf("decoding JSON: a %s field is not supported", v.Type())
+}
+
+func (p *jsonReader) stringValue() (string, error) {
+	if p.peek() != '"' {
+		return "", p.fail("expected a string")
+	}
+	raw, err := p.str()
+	if err != nil {
+		return "", err
+	}
+	return unquoteJSON(raw)
+}
+
+func (p *jsonReader) integer(v reflect.Value) error {
+	start := p.pos
+	raw, err := p.literal()
+	if err != nil {
+		return err
+	}
+	n, err := strconv.ParseInt(string(raw), 10, v.Type().Bits())
+	if err != nil || string(raw) == "-0" {
+		p.pos = start
+		return p.fail("expected an integer of %d bits, got %.40s", v.Type().Bits(), raw)
+	}
+	v.SetInt(n)
+	return nil
+}
+
+func (p *jsonReader) slice(v reflect.Value, depth int) error {
+	if p.peek() != '[' {
+		return p.fail("expected an array")
+	}
+	out := reflect.MakeSlice(v.Type(), 0, 4)
+	err := p.array(depth, func(int) error {
+		if out.Len() >= maxJSONNodes {
+			return p.limit("more than %d elements", maxJSONNodes)
+		}
+		out = reflect.Append(out, reflect.Zero(v.Type().Elem()))
+		return p.into(out.Index(out.Len()-1), depth+1)
+	})
+	v.Set(out)
+	return err
+}
+
+func (p *jsonReader) mapping(v reflect.Value, depth int) error {
+	if p.peek() != '{' {
+		return p.fail("expected an object")
+	}
+	out := reflect.MakeMap(v.Type())
+	err := p.object(depth, func(name string) error {
+		e := reflect.New(v.Type().Elem()).Elem()
+		if err := p.into(e, depth+1); err != nil {
+			return err
+		}
+		out.SetMapIndex(reflect.ValueOf(name).Convert(v.Type().Key()), e)
+		return nil
+	})
+	v.Set(out)
+	return err
+}
+
+func (p *jsonReader) structure(v reflect.Value, depth int) error {
+	if p.peek() != '{' {
+		return p.fail("expected an object")
+	}
+	t := v.Type()
+	return p.object(depth, func(name string) error {
+		for i := range t.NumField() {
+			tag, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+			switch {
+			case tag == "" || tag == "-":
+			case tag == name:
+				return p.into(v.Field(i), depth+1)
+			case strings.EqualFold(tag, name):
+				// encoding/json would take it for the field; other readers would not.
+				return p.fail("name %q differs from %q only in case", name, tag)
+			}
+		}
+		return p.skip(depth + 1)
+	})
+}
+
+// DecodeBase64 decodes RFC 4648 section 4 base64 with padding, and refuses every other spelling of the same bytes:
+// the URL alphabet, missing padding, line breaks and non-zero trailing bits. What is hashed and what is decoded is
+// then one thing.
+func DecodeBase64(s string) ([]byte, error) {
+	if strings.ContainsAny(s, "\r\n") {
+		return nil, errors.New("line break in base64")
+	}
+	b, err := base64.StdEncoding.Strict().DecodeString(s)
+	if err != nil {
+		return nil, fmt.Errorf("decoding base64: %w", err)
+	}
+	return b, nil
+}

@@ -1,0 +1,97 @@
+package stemma
+
+// Class is the kind of a Reason. An infrastructure fault is never in the class of a trust failure.
+type Class string
+
+// The four classes of reasons.
+const (
+	Absent        Class = "absent"          // nobody states it, or there is no such evidence
+	Untrusted     Class = "untrusted"       // evidence that does not verify
+	Mismatch      Class = "mismatch"        // evidence that verifies and says something else than required
+	CouldNotCheck Class = "could-not-check" // nothing is known to be wrong; it could not be looked at
+)
+
+// Reason is a stable code for why a requirement is not met or a piece of evidence was refused.
+type Reason string
+
+// Reasons of class Absent.
+const (
+	ReasonNoPolicy     Reason = "no-policy"     // no policy matches the image
+	ReasonNoEvidence   Reason = "no-evidence"   // nothing signed is about this image
+	ReasonNoProvenance Reason = "no-provenance" // signed evidence, but no provenance among it
+	ReasonNoSignature  Reason = "no-signature"  // signed evidence, but no signature of the image among it
+	ReasonNotStated    Reason = "not-stated"    // the evidence does not state the value at all
+)
+
+// Reasons of class Untrusted: they are given to evidence, in a Rejection.
+const (
+	ReasonMalformed          Reason = "malformed"           // not what its format prescribes
+	ReasonUnsupported        Reason = "unsupported"         // a format, version or entry type that is not known
+	ReasonLimit              Reason = "limit"               // larger or deeper than the bounds allow
+	ReasonPayloadType        Reason = "payload-type"        // a DSSE payload type that does not fit the payload
+	ReasonSignatureInvalid   Reason = "signature-invalid"   // the signature does not verify
+	ReasonSignatureCount     Reason = "signature-count"     // no signature, or more than the format allows
+	ReasonAlgorithm          Reason = "algorithm"           // a key or hash that is too weak or not allowed
+	ReasonSignerUnknown      Reason = "signer-unknown"      // certificate or key belongs to no trust domain
+	ReasonCertificateInvalid Reason = "certificate-invalid" // the chain does not hold, or the certificate may not sign
+	ReasonCertificateTime    Reason = "certificate-time"    // not valid at the proven signing time
+	ReasonKeyTime            Reason = "key-time"            // the key's validity window does not cover the signing time
+	ReasonSCT                Reason = "sct"                 // no certificate timestamp of enough distinct trusted logs
+	ReasonLogMissing         Reason = "log-missing"         // no entry of a trusted transparency log
+	ReasonLogInvalid         Reason = "log-invalid"         // inclusion promise, proof or checkpoint does not hold
+	ReasonLogMismatch        Reason = "log-mismatch"        // the entry is about another signature, key or payload
+	ReasonTimeMissing        Reason = "time-missing"        // nothing proves when it was signed
+	ReasonTimestampInvalid   Reason = "timestamp-invalid"   // an RFC 3161 timestamp does not verify
+)
+
+// Reasons of class Mismatch.
+const (
+	ReasonSubjectMismatch Reason = "subject-mismatch" // about another artifact
+	ReasonSubjectConflict Reason = "subject-conflict" // one subject, digests of two artifacts
+	ReasonIssuer          Reason = "issuer"           // another OIDC issuer
+	ReasonBuilder         Reason = "builder"          // another workflow, key or identity
+	ReasonBuilderRef      Reason = "builder-ref"      // the right workflow at a ref or commit that is not accepted
+	ReasonCaller          Reason = "caller"           // called by another organisation or repository
+	ReasonTrustDomain     Reason = "trust-domain"     // verified under another trust domain
+	ReasonTrigger         Reason = "trigger"          // an event that is not accepted
+	ReasonRunner          Reason = "runner"           // another kind of runner
+	ReasonFormat          Reason = "format"           // a predicate type that is not accepted
+	ReasonLevel           Reason = "level"            // a lower SLSA level
+	ReasonAge             Reason = "age"              // older than allowed
+	ReasonRepository      Reason = "repository"       // another source repository
+	ReasonRef             Reason = "ref"              // another source ref
+	ReasonSaidBy          Reason = "said-by"          // said, but not by somebody whose word is enough
+	ReasonContradiction   Reason = "contradiction"    // certificate and predicate say different things
+	ReasonDisagreement    Reason = "disagreement"     // two valid provenances say different things
+	ReasonThreshold       Reason = "threshold"        // fewer distinct signers than required
+	ReasonSigner          Reason = "signer"           // signed by an identity that is not accepted
+)
+
+// Reasons of class CouldNotCheck.
+const (
+	ReasonUnreachable  Reason = "unreachable"  // no answer, or a server error
+	ReasonUnauthorized Reason = "unauthorized" // 401 or 403
+	ReasonRateLimited  Reason = "rate-limited" // 429
+	ReasonTimeout      Reason = "timeout"      // the deadline passed
+	ReasonTruncated    Reason = "truncated"    // the look was cut short by a limit
+	ReasonBadAnswer    Reason = "bad-answer"   // an answer that breaks its protocol or does not match its digest
+	ReasonTrustRoot    Reason = "trust-root"   // a trust domain has no usable trusted root
+	ReasonNoTime       Reason = "no-time"      // the trust domain proves no signing time
+)
+
+// Class of the reason. An unknown code is CouldNotCheck: it can then never read as a pass nor as an accusation.
+func (r Reason) Class() Class {
+	switch r {
+	case ReasonNoPolicy, ReasonNoEvidence, ReasonNoProvenance, ReasonNoSignature, ReasonNotStated:
+		return Absent
+	case ReasonMalformed, ReasonUnsupported, ReasonLimit, ReasonPayloadType, ReasonSignatureInvalid, ReasonSignatureCount,
+		ReasonAlgorithm, ReasonSignerUnknown, ReasonCertificateInvalid, ReasonCertificateTime, ReasonKeyTime, ReasonSCT,
+		ReasonLogMissing, ReasonLogInvalid, ReasonLogMismatch, ReasonTimeMissing, ReasonTimestampInvalid:
+		return Untrusted
+	case ReasonSubjectMismatch, ReasonSubjectConflict, ReasonIssuer, ReasonBuilder, ReasonBuilderRef, ReasonCaller,
+		ReasonTrustDomain, ReasonTrigger, ReasonRunner, ReasonFormat, ReasonLevel, ReasonAge, ReasonRepository,
+		ReasonRef, ReasonSaidBy, ReasonContradiction, ReasonDisagreement, ReasonThreshold, ReasonSigner:
+		return Mismatch
+	}
+	return CouldNotCheck
+}
