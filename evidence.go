@@ -73,6 +73,13 @@ const (
 	ClaimRepositoryVisibility  = "sourceRepositoryVisibilityAtSigning" // .22
 	ClaimDeploymentEnvironment = "deploymentEnvironment"               // .23
 	ClaimTokenSubject          = "tokenSubject"                        // .24
+
+	// Deprecated extensions of GitHub only, the sole ones in certificates issued before 2023.
+	ClaimGitHubTrigger    = "githubWorkflowTrigger"    // .2
+	ClaimGitHubSHA        = "githubWorkflowSHA"        // .3
+	ClaimGitHubName       = "githubWorkflowName"       // .4
+	ClaimGitHubRepository = "githubWorkflowRepository" // .5, owner/name without host
+	ClaimGitHubRef        = "githubWorkflowRef"        // .6
 )
 
 // String names the identity for people.
