@@ -1,0 +1,360 @@
+package policy
+
+import (
+	"bytes"
+	"encoding/json"
+	"reflect"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"stemma"
+)
+
+// APIVersion of every document of the language.
+const APIVersion = "policy.stemma.dev/v1alpha1"
+
+// Kinds of documents.
+const (
+	KindSet    = "PolicySet"
+	KindPolicy = "ImageTrustPolicy"
+)
+
+// document is the frame that all kinds share.
+type document struct {
+	APIVersion string   `yaml:"apiVersion,required"`
+	Kind       string   `yaml:"kind,required"`
+	Metadata   Metadata `yaml:"metadata,required"`
+}
+
+// Metadata names a document.
+type Metadata struct {
+	Name string `yaml:"name,required"` // an RFC 1123 label, unique in the set
+}
+
+type setDocument struct {
+	document `yaml:",inline"`
+	Spec     SetSpec `yaml:"spec,required"`
+}
+
+type policyDocument struct {
+	document `yaml:",inline"`
+	Spec     Spec `yaml:"spec,required"`
+}
+
+// SetSpec is the content of a PolicySet: what is in force and what all policies share.
+type SetSpec struct {
+	Version   int                `yaml:"version"`   // only goes up
+	Policies  []string           `yaml:"policies"`  // names of the policies in force; all that were given when absent
+	Unmatched Unmatched          `yaml:"unmatched"` // refuse (default), warn or allow an image that no policy matches
+	Trust     []Trust            `yaml:"trust"`     // trust domains besides the built-in public-good and github
+	Builders  map[string]Builder `yaml:"builders"`  // shared by all policies
+	Signers   map[string]Signer  `yaml:"signers"`   // shared by all policies
+	Help      Help               `yaml:"help"`      // printed under every refusal
+}
+
+// Unmatched is the effect on an image that no policy matches.
+type Unmatched string
+
+// Effects on unmatched images. The zero value refuses.
+const (
+	UnmatchedRefuse Unmatched = "refuse"
+	UnmatchedWarn   Unmatched = "warn"
+	UnmatchedAllow  Unmatched = "allow"
+)
+
+// Help is where a refused user turns to.
+type Help struct {
+	Contact string `yaml:"contact"`
+	URL     string `yaml:"url"`
+}
+
+// String joins what is there.
+func (h Help) String() string { return strings.TrimSpace(h.Contact + "   " + h.URL) }
+
+// Trust is a trust domain: the material that signatures are verified with, and what each signature must prove. A
+// domain stands for itself: nothing that fails in one is tried in another.
+type Trust struct {
+	Name        string   `yaml:"name,required"`
+	Keys        []Key    `yaml:"keys"`        // managed keys
+	TrustedRoot Root     `yaml:"trustedRoot"` // Sigstore trusted_root.json, as a block or as text
+	Root        string   `yaml:"root"`        // or: the built-in domain whose logs, authorities and timestamping are used
+	Requires    Requires `yaml:"requires"`
+	Time        Choice   `yaml:"time"` // "none": proves no signing time; a key is judged by today's date, ages are Unknown
+}
+
+// Requires says what a signature of the domain must come with. Each is required unless it says none.
+type Requires struct {
+	Log       Choice `yaml:"log"`       // an entry in a transparency log of the domain
+	Timestamp Choice `yaml:"timestamp"` // an RFC 3161 timestamp by an authority of the domain
+	SCT       Choice `yaml:"sct"`       // a signed certificate timestamp of a CT log of the domain
+}
+
+// Choice is required (the zero value) or none.
+type Choice string
+
+// The two choices.
+const (
+	Required Choice = "required"
+	None     Choice = "none"
+)
+
+// Key is a managed public key and the days on which it signs.
+type Key struct {
+	Name  string `yaml:"name,required"`
+	PEM   string `yaml:"pem,required"` // PKIX public key
+	From  Date   `yaml:"from"`
+	Until Date   `yaml:"until"`
+}
+
+// Root is a Sigstore trusted root as JSON.
+type Root []byte
+
+// Spec is the content of an ImageTrustPolicy.
+type Spec struct {
+	Match      Match              `yaml:"match,required"`
+	Mode       Mode               `yaml:"mode"` // enforce (default), warn or audit
+	Builders   map[string]Builder `yaml:"builders"`
+	Signers    map[string]Signer  `yaml:"signers"`
+	Signature  *Signature         `yaml:"signature"`
+	Provenance *Provenance        `yaml:"provenance"`
+	Source     *Source            `yaml:"source"`
+}
+
+// Match says which images the policy is about. Patterns run over the canonical repository name.
+type Match struct {
+	Images []Pattern `yaml:"images,required"`
+	Except []Pattern `yaml:"except"`
+}
+
+// Mode is what a policy does with its verdict.
+type Mode string
+
+// The modes. The zero value enforces.
+const (
+	Enforce Mode = "enforce"
+	WarnAll Mode = "warn"
+	Audit   Mode = "audit"
+)
+
+// Signer is an identity: exactly one of GitHub, OIDC and Keys, under one trust domain.
+type Signer struct {
+	Trust  string   `yaml:"trust"` // default for github and oidc: public-good
+	GitHub *GitHub  `yaml:"github"`
+	OIDC   *OIDC    `yaml:"oidc"`
+	Keys   []string `yaml:"keys"` // names of keys of the trust domain
+}
+
+// Builder is an identity whose provenance counts, and the most that it is credited with.
+type Builder struct {
+	Signer `yaml:",inline"`
+	ID     string `yaml:"id"`    // the exact builder.id that a key may speak for
+	Level  int    `yaml:"level"` // the most it is credited with, SLSA Build 1 to 3; default 2
+}
+
+// GitHub is an identity of GitHub Actions, read from the certificate.
+type GitHub struct {
+	Issuer          string    `yaml:"issuer"`            // default https://token.actions.githubusercontent.com
+	Workflow        Pattern   `yaml:"workflow,required"` // owner/repository/.github/workflows/file: the workflow that builds and signs
+	WorkflowRefs    []Pattern `yaml:"workflowRefs"`      // refs at which callers may use it
+	WorkflowCommits []string  `yaml:"workflowCommits"`   // or these commits
+	Caller          *Caller   `yaml:"caller"`            // who called it
+	Events          []string  `yaml:"events"`            // events that may start it; absent in the certificate fails
+	Runner          string    `yaml:"runner"`            // github-hosted or self-hosted
+}
+
+// Caller is the organisation or repository that called the workflow, by the ids that GitHub never gives twice.
+type Caller struct {
+	OwnerID      string `yaml:"ownerID"`
+	RepositoryID string `yaml:"repositoryID"`
+}
+
+// OIDC is an identity by its exact issuer and exact subject alternative name.
+type OIDC struct {
+	Issuer  string `yaml:"issuer,required"`
+	Subject string `yaml:"subject,required"`
+}
+
+// Signature requires that the image itself is signed.
+type Signature struct {
+	By     By       `yaml:"by,required"` // names of signers or builders
+	MaxAge Duration `yaml:"maxAge"`
+}
+
+// Provenance requires authenticated provenance about this very image.
+type Provenance struct {
+	By      By       `yaml:"by,required"` // names of builders
+	Formats []string `yaml:"formats"`     // slsa/v1, slsa/v0.2
+	Level   int      `yaml:"level"`       // SLSA Build level
+	MaxAge  Duration `yaml:"maxAge"`
+}
+
+// Source requires where the image was built from.
+type Source struct {
+	Repository Pattern     `yaml:"repository,required"` // captures of match.images may be used
+	Exceptions []Exception `yaml:"exceptions"`
+	Refs       []Pattern   `yaml:"refs"`
+	SaidBy     SaidBy      `yaml:"saidBy"` // at least this; default certificate
+}
+
+// Exception ties one image to another repository.
+type Exception struct {
+	Image      Pattern `yaml:"image,required"`
+	Repository Pattern `yaml:"repository,required"`
+}
+
+// SaidBy is the weakest grade whose word is enough.
+type SaidBy stemma.Grade
+
+// By names whose evidence counts: any of a list, or at least so many distinct identities of it.
+type By struct {
+	AtLeast int      `yaml:"atLeast"`
+	Of      []string `yaml:"of"`
+}
+
+func (b *By) decodeYAML(d *decoder, n *yaml.Node, path string) {
+	type plain By // without this method
+	if n.Kind == yaml.MappingNode {
+		var p plain
+		d.decode(n, &p, path)
+		*b = By(p)
+		switch {
+		case len(b.Of) == 0 && len(d.errs) == 0:
+			d.fail(n, "write by: {atLeast: 2, of: [a, b]}", "%s needs \"of\"", last(path))
+		case b.AtLeast < 1 || b.AtLeast > len(b.Of):
+			// A threshold that is zero or cannot be reached is a mistake, never a way to pass.
+			d.fail(n, "", "atLeast must be between 1 and the %d names in of, got %d", len(b.Of), b.AtLeast)
+		}
+		return
+	}
+	b.AtLeast = 1
+	d.value(n, reflect.ValueOf(&b.Of).Elem(), path)
+}
+
+func oneOf(d *decoder, n *yaml.Node, path string, allowed ...string) string {
+	s := d.text(n, path)
+	if s != "" && !slices.Contains(allowed, s) {
+		d.fail(n, suggestion(s, allowed), "%s cannot be %q", last(path), s)
+	}
+	return s
+}
+
+func (m *Mode) decodeYAML(d *decoder, n *yaml.Node, path string) {
+	*m = Mode(oneOf(d, n, path, string(Enforce), string(WarnAll), string(Audit)))
+}
+
+func (u *Unmatched) decodeYAML(d *decoder, n *yaml.Node, path string) {
+	*u = Unmatched(oneOf(d, n, path, string(UnmatchedRefuse), string(UnmatchedWarn), string(UnmatchedAllow)))
+}
+
+func (c *Choice) decodeYAML(d *decoder, n *yaml.Node, path string) {
+	*c = Choice(oneOf(d, n, path, string(Required), string(None)))
+}
+
+func (s *SaidBy) decodeYAML(d *decoder, n *yaml.Node, path string) {
+	*s = SaidBy(oneOf(d, n, path, string(stemma.SaidByCertificate), string(stemma.SaidByBuilder), string(stemma.SaidByTenant), string(stemma.SaidByNobody)))
+}
+
+func (r *Root) decodeYAML(d *decoder, n *yaml.Node, path string) {
+	if n.Kind == yaml.ScalarNode {
+		*r = Root(d.text(n, path))
+		return
+	}
+	var b bytes.Buffer
+	nodeJSON(&b, n)
+	*r = b.Bytes()
+}
+
+// nodeJSON writes a node as JSON. Plain scalars that YAML takes for numbers or booleans stay what they are; all
+// others, timestamps included, are text.
+func nodeJSON(b *bytes.Buffer, n *yaml.Node) {
+	quote := func(s string) {
+		text, _ := json.Marshal(s) // a string cannot fail
+		b.Write(text)
+	}
+	switch {
+	case n.Kind == yaml.MappingNode:
+		b.WriteByte('{')
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			if i > 0 {
+				b.WriteByte(',')
+			}
+			quote(n.Content[i].Value)
+			b.WriteByte(':')
+			nodeJSON(b, n.Content[i+1])
+		}
+		b.WriteByte('}')
+	case n.Kind == yaml.SequenceNode:
+		b.WriteByte('[')
+		for i, c := range n.Content {
+			if i > 0 {
+				b.WriteByte(',')
+			}
+			nodeJSON(b, c)
+		}
+		b.WriteByte(']')
+	case n.Tag == "!!int" || n.Tag == "!!bool" || n.Tag == "!!null":
+		b.WriteString(n.Value)
+	default:
+		quote(n.Value)
+	}
+}
+
+// canonical is the JSON form of a document's content: names as in YAML, sorted, empty values left out. What has the
+// same meaning has the same bytes, whether it came from a file, an artifact or a cluster.
+func canonical(v reflect.Value) any {
+	if v.IsValid() && v.CanInterface() {
+		if m, ok := v.Interface().(interface{ MarshalText() ([]byte, error) }); ok {
+			if v.IsZero() {
+				return nil
+			}
+			text, _ := m.MarshalText() // dates and durations cannot fail
+			return string(text)
+		}
+	}
+	switch v.Kind() {
+	case reflect.Pointer:
+		if v.IsNil() {
+			return nil
+		}
+		return canonical(v.Elem())
+	case reflect.Struct:
+		out := map[string]any{}
+		names, fields, _ := keysOf(v.Type())
+		for _, name := range names {
+			if e := canonical(v.FieldByIndex(fields[name])); e != nil {
+				out[name] = e
+			}
+		}
+		if len(out) == 0 {
+			return nil
+		}
+		return out
+	case reflect.Map:
+		out := map[string]any{}
+		for _, k := range v.MapKeys() {
+			out[k.String()] = canonical(v.MapIndex(k))
+		}
+		if len(out) == 0 {
+			return nil
+		}
+		return out
+	case reflect.Slice:
+		if v.Len() == 0 {
+			return nil
+		}
+		if v.Type().Elem().Kind() == reflect.Uint8 {
+			return string(v.Bytes())
+		}
+		out := make([]any, v.Len())
+		for i := range out {
+			out[i] = canonical(v.Index(i))
+		}
+		return out
+	}
+	if v.IsZero() {
+		return nil
+	}
+	return v.Interface()
+}

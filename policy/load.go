@@ -1,0 +1,450 @@
+// Package policy reads policy documents and judges evidence by them.
+//
+// Load is strict: an unknown key, an empty block, a repeated key or a value that could mean two things is an error
+// with its line, column and a suggestion. Evaluate is pure: the same set, evidence and situation give the same
+// decision, byte for byte; it does no I/O, reads no clock and logs nothing.
+//
+// A block that is written is required; a block that is not written is not checked and is listed in the Decision.
+// Blocks are all-of, lists are any-of. A value that nobody states fails a requirement. What could not be looked at
+// is Unknown, never a pass.
+package policy
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"stemma"
+)
+
+// Names of the built-in trust domains.
+const (
+	PublicGood  = "public-good" // Sigstore's public-good instance: SCT and log entry required
+	GitHubTrust = "github"      // GitHub's private instance: signed timestamp required, no log
+)
+
+// GitHubIssuer is the OIDC issuer of GitHub Actions on github.com.
+const GitHubIssuer = "https://token.actions.githubusercontent.com"
+
+// Set is a loaded, valid set of policies. The zero Set is not one: it comes from Load.
+type Set struct {
+	Name     string
+	Digest   stemma.Digest // over all that can change a verdict: set and policies
+	spec     SetSpec
+	policies []*loaded
+	places   map[string]position
+}
+
+// loaded is one policy in force, with where its parts stand.
+type loaded struct {
+	name     string
+	id       stemma.Digest
+	spec     Spec
+	builders map[string]Builder
+	signers  map[string]Signer
+	places   map[string]position
+	shared   map[string]position // of the PolicySet
+	file     string
+}
+
+// where is file:line of a path below spec, in the policy or in the set, or of the nearest thing above it.
+func (p *loaded) where(path string) string {
+	path = "spec." + path
+	for {
+		if at, ok := p.places[path]; ok {
+			return at.String()
+		}
+		if at, ok := p.shared[path]; ok && strings.Count(path, ".") > 1 {
+			return at.String()
+		}
+		i := strings.LastIndexAny(path, ".[")
+		if i < 0 {
+			return p.file
+		}
+		path = path[:i]
+	}
+}
+
+// Trust lists the trust domains that the set declares, besides the built-in ones.
+func (s *Set) Trust() []Trust { return slices.Clone(s.spec.Trust) }
+
+// Policies lists the names of the policies in force, in the order of the files.
+func (s *Set) Policies() []string {
+	names := make([]string, len(s.policies))
+	for i, p := range s.policies {
+		names[i] = p.name
+	}
+	return names
+}
+
+// Load reads all documents of all files as one set. Its error is of type Errors.
+func Load(files ...File) (*Set, error) {
+	l := &loader{set: &Set{Name: "default", places: map[string]position{}}}
+	for _, f := range files {
+		docs, d := documents(f)
+		for _, n := range docs {
+			l.document(d, n)
+		}
+		l.errs = append(l.errs, d.errs...)
+	}
+	if len(l.errs) == 0 {
+		l.finish(files)
+	}
+	if len(l.errs) > 0 {
+		return nil, l.errs
+	}
+	return l.set, nil
+}
+
+type loader struct {
+	set     *Set
+	haveSet bool
+	errs    Errors
+	checks  []func() // checks that need the whole set
+}
+
+func (l *loader) document(d *decoder, n *yaml.Node) {
+	if !d.plain(n, 0) {
+		return
+	}
+	kind, kindNode := "", n
+	if n.Kind == yaml.MappingNode {
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			if n.Content[i].Value == "kind" {
+				kindNode, kind = n.Content[i+1], n.Content[i+1].Value
+			}
+		}
+	}
+	d.places = map[string]position{}
+	switch kind {
+	case KindSet:
+		var doc setDocument
+		d.decode(n, &doc, "")
+		d.header(n, doc.document)
+		if l.haveSet {
+			d.fail(kindNode, "keep one", "a second PolicySet")
+		}
+		l.haveSet = true
+		l.set.Name, l.set.spec, l.set.places = doc.Metadata.Name, doc.Spec, d.places
+		l.later(d, n, func(c *checker) { c.set(l.set) })
+	case KindPolicy:
+		var doc policyDocument
+		d.decode(n, &doc, "")
+		d.header(n, doc.document)
+		p := &loaded{name: doc.Metadata.Name, spec: doc.Spec, places: d.places, file: d.file}
+		for _, other := range l.set.policies {
+			if other.name == p.name {
+				d.fail(n, "give it another name", "a second policy named %q", p.name)
+			}
+		}
+		l.set.policies = append(l.set.policies, p)
+		l.later(d, n, func(c *checker) { c.policy(l.set, p) })
+	case "":
+		d.fail(kindNode, fmt.Sprintf("begin with\n    apiVersion: %s\n    kind: %s", APIVersion, KindPolicy), "a document without kind")
+	default:
+		d.fail(kindNode, suggestion(kind, []string{KindPolicy, KindSet}), "unknown kind %q", kind)
+	}
+}
+
+func (d *decoder) header(n *yaml.Node, h document) {
+	if h.APIVersion != "" && h.APIVersion != APIVersion {
+		d.fail(n, "write apiVersion: "+APIVersion, "unknown apiVersion %q", h.APIVersion)
+	}
+	if h.Metadata.Name != "" && !validName(h.Metadata.Name) {
+		d.fail(n, "use lower-case letters, digits and '-', beginning with a letter", "%q is not a name", h.Metadata.Name)
+	}
+}
+
+// later keeps a check until all documents are read. It does not run when the document itself has errors.
+func (l *loader) later(d *decoder, n *yaml.Node, check func(*checker)) {
+	had := len(d.errs)
+	places, file, lines := d.places, d.file, d.lines
+	l.checks = append(l.checks, func() {
+		own := &decoder{file: file, lines: lines, places: places}
+		c := &checker{d: own, top: n}
+		if had == 0 {
+			check(c)
+		}
+		l.errs = append(l.errs, own.errs...)
+	})
+}
+
+func (l *loader) finish(files []File) {
+	name := "policy"
+	if len(files) > 0 {
+		name = files[0].Name
+	}
+	if len(l.set.policies) == 0 {
+		l.errs = append(l.errs, &Error{File: name, Problem: "no " + KindPolicy + " in it", Hint: "a set without a policy allows nothing; write one: stemma policy explain"})
+		return
+	}
+	for _, check := range l.checks {
+		check()
+	}
+	if len(l.errs) > 0 {
+		return
+	}
+	if in := l.set.spec.Policies; len(in) > 0 {
+		l.set.policies = slices.DeleteFunc(l.set.policies, func(p *loaded) bool { return !slices.Contains(in, p.name) })
+	}
+	type entry struct {
+		Kind string `json:"kind"`
+		Name string `json:"name"`
+		Spec any    `json:"spec"`
+	}
+	digest := func(v any) stemma.Digest {
+		b, _ := json.Marshal(v) // strings, numbers, maps and slices only
+		return stemma.SHA256(b)
+	}
+	all := []entry{{KindSet, l.set.Name, canonical(reflect.ValueOf(l.set.spec))}}
+	for _, p := range l.set.policies {
+		e := entry{KindPolicy, p.name, canonical(reflect.ValueOf(p.spec))}
+		p.id, p.shared = digest(e), l.set.places
+		all = append(all, e)
+	}
+	slices.SortFunc(all[1:], func(a, b entry) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(l.set.policies, func(a, b *loaded) int { return cmp.Compare(a.name, b.name) })
+	l.set.Digest = digest(all)
+}
+
+// checker finds what is well formed and still wrong.
+type checker struct {
+	d   *decoder
+	top *yaml.Node
+}
+
+func (c *checker) fail(path, hint, format string, args ...any) {
+	at := c.d.places[path]
+	n := c.top
+	if at.line > 0 {
+		n = &yaml.Node{Kind: yaml.ScalarNode, Line: at.line, Column: at.column, Value: last(path)}
+		if strings.HasSuffix(path, "]") {
+			n.Value = " "
+		}
+	}
+	c.d.fail(n, hint, format, args...)
+}
+
+func (c *checker) set(s *Set) {
+	for i, name := range s.spec.Policies {
+		if !slices.ContainsFunc(s.policies, func(p *loaded) bool { return p.name == name }) {
+			names := make([]string, len(s.policies))
+			for i, p := range s.policies {
+				names[i] = p.name
+			}
+			c.fail(fmt.Sprintf("spec.policies[%d]", i), suggestion(name, names), "no policy named %q was given", name)
+		}
+	}
+	seen := map[string]bool{PublicGood: true, GitHubTrust: true}
+	for i, t := range s.spec.Trust {
+		path := fmt.Sprintf("spec.trust[%d]", i)
+		switch {
+		case seen[t.Name]:
+			c.fail(join(path, "name"), "use another name", "trust domain %q exists already", t.Name)
+		case !validName(t.Name):
+			c.fail(join(path, "name"), "use lower-case letters, digits and '-'", "%q is not a name", t.Name)
+		case t.Root != "" && len(t.TrustedRoot) > 0:
+			c.fail(join(path, "root"), "keep one of them", "root and trustedRoot exclude each other")
+		case t.Root != "" && t.Root != PublicGood && t.Root != GitHubTrust:
+			c.fail(join(path, "root"), suggestion(t.Root, []string{PublicGood, GitHubTrust}), "unknown built-in domain %q", t.Root)
+		case t.Time == None && len(t.Keys) == 0:
+			c.fail(join(path, "time"), "", "only a domain of keys can do without a signing time")
+		}
+		seen[t.Name] = true
+		keys := map[string]bool{}
+		for j, k := range t.Keys {
+			at := fmt.Sprintf("%s.keys[%d]", path, j)
+			if keys[k.Name] {
+				c.fail(join(at, "name"), "use another name", "key %q stands twice in %s", k.Name, t.Name)
+			}
+			if !k.Until.IsZero() && k.Until.Before(k.From.Time) {
+				c.fail(join(at, "until"), "", "key %q ends before it begins", k.Name)
+			}
+			keys[k.Name] = true
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.spec.Builders)) {
+		c.builder(s, join("spec.builders", name), s.spec.Builders[name])
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.spec.Signers)) {
+		c.signer(s, join("spec.signers", name), s.spec.Signers[name])
+		if _, ok := s.spec.Builders[name]; ok {
+			c.fail(join("spec.signers", name), "use another name", "%q names a builder already", name)
+		}
+	}
+}
+
+func (c *checker) policy(s *Set, p *loaded) {
+	spec := &p.spec
+	p.builders, p.signers = maps.Clone(s.spec.Builders), maps.Clone(s.spec.Signers)
+	if p.builders == nil {
+		p.builders = map[string]Builder{}
+	}
+	if p.signers == nil {
+		p.signers = map[string]Signer{}
+	}
+	taken := func(path, name string) {
+		_, b := p.builders[name]
+		_, g := p.signers[name]
+		if b || g {
+			c.fail(path, "use another name", "%q names a builder or signer already", name)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(spec.Builders)) {
+		taken(join("spec.builders", name), name)
+		c.builder(s, join("spec.builders", name), spec.Builders[name])
+		p.builders[name] = spec.Builders[name]
+	}
+	for _, name := range slices.Sorted(maps.Keys(spec.Signers)) {
+		taken(join("spec.signers", name), name)
+		c.signer(s, join("spec.signers", name), spec.Signers[name])
+		p.signers[name] = spec.Signers[name]
+	}
+	if spec.Signature == nil && spec.Provenance == nil {
+		c.fail("spec", "write a provenance or a signature block", "the policy requires nothing, so it could never allow an image")
+		return
+	}
+	if spec.Signature != nil {
+		c.by("spec.signature.by", spec.Signature.By, slices.Concat(slices.Collect(maps.Keys(p.signers)), slices.Collect(maps.Keys(p.builders))), "signer")
+	}
+	if spec.Provenance != nil {
+		c.by("spec.provenance.by", spec.Provenance.By, slices.Collect(maps.Keys(p.builders)), "builder")
+		for i, f := range spec.Provenance.Formats {
+			if f != "slsa/v1" && f != "slsa/v0.2" {
+				c.fail(fmt.Sprintf("spec.provenance.formats[%d]", i), suggestion(f, []string{"slsa/v1", "slsa/v0.2"}), "unknown format %q", f)
+			}
+		}
+		if l := spec.Provenance.Level; l < 0 || l > 3 {
+			c.fail("spec.provenance.level", "write 1, 2 or 3", "SLSA Build has no level %d", l)
+		}
+	}
+	if spec.Source != nil {
+		c.source(p)
+	}
+}
+
+func (c *checker) source(p *loaded) {
+	spec := p.spec
+	if spec.Provenance == nil {
+		c.fail("spec.source", "add provenance: {by: [...]}", "source is read from provenance, and this policy does not say whose provenance counts")
+	}
+	host := func(path string, pattern Pattern) {
+		first, rest, _ := strings.Cut(string(pattern), "/")
+		if rest == "" || strings.ContainsAny(first, "*{") || !strings.Contains(first, ".") {
+			c.fail(path, "write host/owner/repository: github.com/acme/api", "%q does not begin with the name of a host", pattern)
+		}
+	}
+	host("spec.source.repository", spec.Source.Repository)
+	known := func(path string, pattern Pattern, images []Pattern) {
+		for _, name := range pattern.captures() {
+			for _, image := range images {
+				if !slices.Contains(image.captures(), name) {
+					c.fail(path, fmt.Sprintf("write {%s} in it, too", name), "{%s} is not bound by %q", name, image)
+				}
+			}
+		}
+	}
+	known("spec.source.repository", spec.Source.Repository, spec.Match.Images)
+	for i, e := range spec.Source.Exceptions {
+		path := fmt.Sprintf("spec.source.exceptions[%d]", i)
+		host(join(path, "repository"), e.Repository)
+		known(join(path, "repository"), e.Repository, []Pattern{e.Image})
+	}
+}
+
+func (c *checker) by(path string, by By, names []string, what string) {
+	for i, name := range by.Of {
+		if !slices.Contains(names, name) {
+			at := fmt.Sprintf("%s[%d]", path, i)
+			if _, ok := c.d.places[at]; !ok {
+				at = fmt.Sprintf("%s.of[%d]", path, i)
+			}
+			slices.Sort(names)
+			hint := suggestion(name, names)
+			if len(names) == 0 {
+				hint = fmt.Sprintf("define it under %ss", what)
+			}
+			c.fail(at, hint, "no %s named %q", what, name)
+		}
+		if slices.Contains(by.Of[:i], name) {
+			c.fail(path, "keep one", "%q stands twice", name)
+		}
+	}
+}
+
+func (c *checker) builder(s *Set, path string, b Builder) {
+	c.signer(s, path, b.Signer)
+	if b.Level < 0 || b.Level > 3 {
+		c.fail(join(path, "level"), "write 1, 2 or 3", "SLSA Build has no level %d", b.Level)
+	}
+	if b.ID != "" && len(b.Keys) == 0 {
+		c.fail(join(path, "id"), "remove it: the certificate names the builder", "id is for builders that sign with keys")
+	}
+}
+
+func (c *checker) signer(s *Set, path string, g Signer) {
+	forms := 0
+	for _, given := range []bool{g.GitHub != nil, g.OIDC != nil, len(g.Keys) > 0} {
+		if given {
+			forms++
+		}
+	}
+	if forms != 1 {
+		// Without an identity anybody could be the signer (INV-9).
+		c.fail(path, "write one of github, oidc or keys", "%s needs exactly one identity, got %d", last(path), forms)
+		return
+	}
+	trust := cmp.Or(g.Trust, PublicGood)
+	i := slices.IndexFunc(s.spec.Trust, func(t Trust) bool { return t.Name == trust })
+	if i < 0 && trust != PublicGood && trust != GitHubTrust {
+		names := []string{PublicGood, GitHubTrust}
+		for _, t := range s.spec.Trust {
+			names = append(names, t.Name)
+		}
+		c.fail(join(path, "trust"), suggestion(trust, names), "no trust domain named %q", trust)
+		return
+	}
+	for j, name := range g.Keys {
+		if i < 0 || !slices.ContainsFunc(s.spec.Trust[i].Keys, func(k Key) bool { return k.Name == name }) {
+			c.fail(fmt.Sprintf("%s[%d]", join(path, "keys"), j), "list it under spec.trust of the PolicySet and name that domain in trust", "trust domain %q has no key named %q", trust, name)
+		}
+	}
+	if g.GitHub != nil {
+		c.github(join(path, "github"), *g.GitHub)
+	}
+}
+
+func (c *checker) github(path string, g GitHub) {
+	parts := strings.Split(string(g.Workflow), "/")
+	if len(parts) < 5 || parts[2] != ".github" || parts[3] != "workflows" {
+		c.fail(join(path, "workflow"), "write owner/repository/.github/workflows/file.yml, without host and ref", "%q is not the path of a workflow", g.Workflow)
+	} else if strings.ContainsAny(parts[0], "*{") {
+		// "*/build" would accept any organisation's repository of that name.
+		c.fail(join(path, "workflow"), "name the owner", "%q accepts workflows of any owner", g.Workflow)
+	}
+	for _, captured := range g.Workflow.captures() {
+		c.fail(join(path, "workflow"), "write * for one component", "{%s} cannot be used here: builders are shared by images", captured)
+	}
+	if len(g.WorkflowRefs) == 0 && len(g.WorkflowCommits) == 0 {
+		c.fail(path, `write workflowRefs: ["refs/tags/v*"] or workflowCommits: [...]`, "%s does not say at which refs the workflow is accepted", last(path))
+	}
+	for i, r := range g.WorkflowRefs {
+		if !strings.HasPrefix(string(r), "refs/") {
+			c.fail(fmt.Sprintf("%s[%d]", join(path, "workflowRefs"), i), fmt.Sprintf("write refs/tags/%s or refs/heads/%s", r, r), "%q is not a full ref", r)
+		}
+	}
+	for i, commit := range g.WorkflowCommits {
+		if len(commit) != 40 || strings.Trim(commit, "0123456789abcdef") != "" {
+			c.fail(fmt.Sprintf("%s[%d]", join(path, "workflowCommits"), i), "write all 40 lower-case hex digits", "%q is not a full commit", commit)
+		}
+	}
+	if g.Runner != "" && g.Runner != "github-hosted" && g.Runner != "self-hosted" {
+		c.fail(join(path, "runner"), suggestion(g.Runner, []string{"github-hosted", "self-hosted"}), "unknown runner %q", g.Runner)
+	}
+}

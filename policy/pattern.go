@@ -1,0 +1,177 @@
+package policy
+
+import (
+	"fmt"
+	"maps"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Pattern matches a canonical name component by component. '*' stands for any part of one component, '**' for one
+// or more whole components, {x} for one component and {x**} for one or more, which the same policy may use again.
+// There are no regular expressions, so nothing is unanchored and no dot means "any character".
+type Pattern string
+
+func (p *Pattern) decodeYAML(d *decoder, n *yaml.Node, path string) {
+	s := d.text(n, path)
+	if s == "" {
+		return
+	}
+	if problem, hint := checkPattern(s); problem != "" {
+		d.fail(n, hint, "%s: %s", last(path), problem)
+		return
+	}
+	*p = Pattern(s)
+}
+
+func checkPattern(s string) (problem, hint string) {
+	if _, rest, ok := strings.Cut(s, "://"); ok {
+		return "a pattern has no scheme", fmt.Sprintf("write %q", rest)
+	}
+	if strings.ContainsAny(s, " \t\n\\?%#") {
+		return fmt.Sprintf("%q contains a character that no canonical name has", s), ""
+	}
+	captures := map[string]bool{}
+	for c := range strings.SplitSeq(s, "/") {
+		switch {
+		case c == "":
+			return fmt.Sprintf("%q has an empty component", s), ""
+		case c == "." || c == "..":
+			return fmt.Sprintf("%q has a relative component", s), ""
+		case c == "**":
+		case strings.HasPrefix(c, "{"):
+			name, _, ok := capture(c)
+			if !ok {
+				return fmt.Sprintf("%q is not a capture", c), "write {name} for one component or {name**} for several"
+			}
+			if captures[name] {
+				return fmt.Sprintf("{%s} stands twice in one pattern", name), "use another name"
+			}
+			captures[name] = true
+		case strings.ContainsAny(c, "{}"):
+			return fmt.Sprintf("%q: a capture is a whole component", c), "write {name} between slashes"
+		case strings.Contains(c, "**"):
+			return fmt.Sprintf("%q: '**' is a whole component", c), "write '*' for a part of one component"
+		}
+	}
+	return "", ""
+}
+
+// capture reads "{x}" or "{x**}".
+func capture(component string) (name string, several, ok bool) {
+	inner, ok := strings.CutPrefix(component, "{")
+	if !ok {
+		return "", false, false
+	}
+	if inner, ok = strings.CutSuffix(inner, "}"); !ok {
+		return "", false, false
+	}
+	inner, several = strings.CutSuffix(inner, "**")
+	return inner, several, validName(inner)
+}
+
+// captures lists the names that the pattern binds.
+func (p Pattern) captures() []string {
+	var names []string
+	for c := range strings.SplitSeq(string(p), "/") {
+		if name, _, ok := capture(c); ok {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// match reports whether the whole of name matches. Captures that vars already binds must repeat their value; the
+// others are bound in the returned map. vars itself is not changed.
+func (p Pattern) match(name string, vars map[string]string) (map[string]string, bool) {
+	if name == "" || len(name) > 4096 {
+		return nil, false
+	}
+	steps := 0
+	return matchComponents(strings.Split(string(p), "/"), strings.Split(name, "/"), vars, &steps)
+}
+
+// maxMatchSteps bounds the backtracking of several '**' in one pattern.
+const maxMatchSteps = 10_000
+
+func matchComponents(pattern, name []string, vars map[string]string, steps *int) (map[string]string, bool) {
+	if *steps++; *steps > maxMatchSteps {
+		return nil, false
+	}
+	if len(pattern) == 0 {
+		return vars, len(name) == 0
+	}
+	if len(name) == 0 {
+		return nil, false
+	}
+	head := pattern[0]
+	variable, several, isCapture := capture(head)
+	if head == "**" || isCapture && several {
+		for n := 1; n <= len(name); n++ {
+			bound, ok := bind(vars, variable, strings.Join(name[:n], "/"), isCapture)
+			if !ok {
+				continue
+			}
+			if result, ok := matchComponents(pattern[1:], name[n:], bound, steps); ok {
+				return result, true
+			}
+		}
+		return nil, false
+	}
+	bound, ok := vars, true
+	if isCapture {
+		bound, ok = bind(vars, variable, name[0], true)
+	} else {
+		ok = matchPart(head, name[0])
+	}
+	if !ok {
+		return nil, false
+	}
+	return matchComponents(pattern[1:], name[1:], bound, steps)
+}
+
+func bind(vars map[string]string, name, value string, isCapture bool) (map[string]string, bool) {
+	if !isCapture {
+		return vars, true
+	}
+	if have, ok := vars[name]; ok {
+		return vars, have == value
+	}
+	bound := maps.Clone(vars)
+	if bound == nil {
+		bound = map[string]string{}
+	}
+	bound[name] = value
+	return bound, true
+}
+
+// matchPart matches one component, '*' standing for any run of characters, none included.
+func matchPart(pattern, s string) bool {
+	parts := strings.Split(pattern, "*")
+	if len(parts) == 1 {
+		return pattern == s
+	}
+	if !strings.HasPrefix(s, parts[0]) {
+		return false
+	}
+	s = s[len(parts[0]):]
+	for _, mid := range parts[1 : len(parts)-1] {
+		i := strings.Index(s, mid)
+		if i < 0 {
+			return false
+		}
+		s = s[i+len(mid):]
+	}
+	return strings.HasSuffix(s, parts[len(parts)-1])
+}
+
+// expand writes the bound captures into the pattern, for messages.
+func (p Pattern) expand(vars map[string]string) string {
+	s := string(p)
+	for name, value := range vars {
+		s = strings.ReplaceAll(s, "{"+name+"}", value)
+		s = strings.ReplaceAll(s, "{"+name+"**}", value)
+	}
+	return s
+}

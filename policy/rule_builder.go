@@ -1,0 +1,209 @@
+package policy
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"stemma"
+)
+
+func builderApproved() Rule {
+	return Rule{
+		ID:      "builder.approved",
+		Title:   "built by a workflow or key that this policy does not accept",
+		Why:     "Anybody can run a build and get a valid signature for it. What counts is whose build it was, and that is read from the signer, never from the text of the provenance.",
+		Fix:     "deploy an image from the accepted builder; if this builder should be accepted, add it to provenance.by after a review",
+		Since:   "0.1",
+		inForce: hasProvenance,
+		each:    checkBuilder,
+	}
+}
+
+func checkBuilder(j *judgement, c *candidate) result {
+	by := j.spec.Provenance.By
+	if len(c.builders) > 0 {
+		if id := j.foreignID(c); id != nil {
+			return *id
+		}
+		if n := j.approvedSigners(); n < by.AtLeast {
+			return result{
+				outcome: stemma.Fail, reason: stemma.ReasonThreshold, got: count(n, "accepted builder"),
+				want: count(by.AtLeast, "distinct builder") + " of " + strings.Join(by.Of, ", "), path: "provenance.by",
+			}
+		}
+		r := pass(describe(c.attestation.Signer)+" as "+strings.Join(c.builders, ", "), c.provenance.Bundle)
+		r.proof = proof(c.attestation)
+		return r
+	}
+	d := c.nearest
+	want := d.want
+	if len(by.Of) > 1 {
+		want += " (or " + strings.Join(slices.DeleteFunc(slices.Clone(by.Of), func(n string) bool { return n == c.nearestName }), ", ") + ")"
+	}
+	if u := j.unseen(want, "provenance.by"); u != nil {
+		u.got, u.proof = d.got, proof(c.attestation)
+		return *u
+	}
+	return result{
+		outcome: stemma.Fail, reason: d.reason, got: d.got, want: want, detail: explainDifference(d),
+		proof: proof(c.attestation), path: j.builderPath(c.nearestName, d.path),
+		fix: "deploy an image that " + c.nearestName + " built (" + d.want + ")",
+	}
+}
+
+// foreignID: a key speaks only for the builder.id that the policy gives it (SLSA roots of trust).
+func (j *judgement) foreignID(c *candidate) *result {
+	got := c.provenance.Value(stemma.FieldBuilder)
+	for _, n := range c.builders {
+		if want := j.policy.builders[n].ID; want == "" || want == got {
+			return nil
+		}
+	}
+	name := c.builders[0]
+	return &result{
+		outcome: stemma.Fail, reason: stemma.ReasonBuilder, got: "builder.id " + quoteEmpty(got), want: "builder.id " + j.policy.builders[name].ID,
+		proof: proof(c.attestation), path: j.builderPath(name, "id"),
+	}
+}
+
+// approvedSigners counts distinct identities among all candidates that the policy accepts.
+func (j *judgement) approvedSigners() int {
+	matches := map[string][]string{}
+	for _, c := range j.candidates {
+		key := distinctID(c.attestation.Signer)
+		matches[key] = append(matches[key], c.builders...)
+	}
+	return distinct(matches)
+}
+
+// builderPath is where a builder stands: in the policy, or in the set.
+func (j *judgement) builderPath(name, path string) string {
+	return "builders." + name + "." + path
+}
+
+// explainDifference names the parts of a workflow identity that differ.
+func explainDifference(d difference) string {
+	if d.reason != stemma.ReasonBuilder && d.reason != stemma.ReasonBuilderRef {
+		return ""
+	}
+	got, gotRef, ok1 := strings.Cut(d.got, " @ ")
+	want, wantRef, ok2 := strings.Cut(d.want, " @ ")
+	if !ok1 || !ok2 {
+		return ""
+	}
+	g, w := strings.Split(got, "/"), strings.Split(want, "/")
+	if len(g) < 5 || len(w) < 5 {
+		return ""
+	}
+	var parts, same []string
+	note := func(equal bool, what string) {
+		if equal {
+			same = append(same, "same "+what)
+		} else {
+			parts = append(parts, what)
+		}
+	}
+	note(g[0] == w[0], "organisation")
+	note(strings.Join(g[:2], "/") == strings.Join(w[:2], "/"), "workflow repository")
+	note(strings.Join(g[4:], "/") == strings.Join(w[4:], "/"), "workflow file")
+	if d.reason == stemma.ReasonBuilderRef {
+		parts = append(parts, "ref")
+	} else if gotRef != wantRef && !strings.ContainsAny(wantRef, "*{") {
+		parts = append(parts, "ref")
+	}
+	text := "differs in: " + strings.Join(parts, ", ")
+	if len(same) > 0 {
+		text += "   (" + strings.Join(same, ", ") + ")"
+	}
+	return text
+}
+
+func builderTrigger() Rule {
+	return Rule{
+		ID:    "builder.trigger",
+		Title: "the build was started by an event that is not accepted",
+		Why:   "pull_request_target, workflow_run and issue events run with the repository's rights on input that strangers write; builds started by them have released malware under the right workflow's name.",
+		Fix:   "deploy an image that was built by an accepted event, such as a push or a release",
+		Since: "0.1",
+		inForce: func(s *Spec) bool {
+			return s.Provenance != nil
+		},
+		each: func(j *judgement, c *candidate) result {
+			return j.control(c, stemma.FieldTrigger, stemma.ReasonTrigger, "events", func(g *GitHub) []string { return g.Events })
+		},
+	}
+}
+
+func builderRunner() Rule {
+	return Rule{
+		ID:      "builder.runner",
+		Title:   "the build ran on a kind of machine that is not accepted",
+		Why:     "A self-hosted runner keeps its state between builds, and whoever once ran a job on it can wait there for the next.",
+		Fix:     "build on an accepted runner",
+		Since:   "0.1",
+		inForce: hasProvenance,
+		each: func(j *judgement, c *candidate) result {
+			return j.control(c, stemma.FieldRunner, stemma.ReasonRunner, "runner", func(g *GitHub) []string {
+				if g.Runner == "" {
+					return nil
+				}
+				return []string{g.Runner}
+			})
+		},
+	}
+}
+
+// control judges a value that only the certificate may state. When the candidate matches several builders, the one
+// whose control it meets counts; a builder without the control asks nothing.
+func (j *judgement) control(c *candidate, field stemma.Field, reason stemma.Reason, key string, allowed func(*GitHub) []string) result {
+	names := c.builders
+	if len(names) == 0 {
+		names = []string{c.nearestName} // judged by what the nearest builder asks
+	}
+	claim := c.provenance.Claims[field]
+	got := claim.Value
+	if claim.By != stemma.SaidByCertificate {
+		got = ""
+	}
+	var failed *result
+	for _, n := range names {
+		g := j.policy.builders[n].GitHub
+		if g == nil {
+			return result{outcome: stemma.NotApplicable}
+		}
+		list := allowed(g)
+		switch {
+		case len(list) == 0:
+			return result{outcome: stemma.NotApplicable}
+		case got != "" && slices.Contains(list, got):
+			return pass(got, c.provenance.Bundle)
+		}
+		r := result{
+			outcome: stemma.Fail, reason: reason, got: got, want: strings.Join(list, " or "),
+			proof: proof(c.attestation), path: j.builderPath(n, "github."+key),
+		}
+		if got == "" {
+			r.reason, r.got = stemma.ReasonNotStated, "not stated by the certificate"
+		}
+		if failed == nil {
+			failed = &r
+		}
+	}
+	return *failed
+}
+
+// identify finds the builders of provenance.by that the signer is, or the one it came closest to.
+func (j *judgement) identify(c *candidate) {
+	for _, name := range j.spec.Provenance.By.Of {
+		d := j.policy.builders[name].differs(c.attestation.Signer)
+		if d.reason == "" {
+			c.builders = append(c.builders, name)
+			continue
+		}
+		if c.nearestName == "" || d.rank > c.nearest.rank {
+			c.nearest, c.nearestName = d, name
+		}
+	}
+	slices.SortFunc(c.builders, cmp.Compare[string])
+}

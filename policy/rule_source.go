@@ -1,0 +1,101 @@
+package policy
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+
+	"stemma"
+)
+
+func sourceRepository() Rule {
+	return Rule{
+		ID:      "source.repository",
+		Title:   "built from another repository than this image belongs to",
+		Why:     "A trusted reusable workflow builds for whoever calls it: only the source repository ties an image to its project, and a fork passes every other check.",
+		Fix:     "deploy an image that was built from the expected repository; if it moved, change source.repository or add an exception",
+		Since:   "0.1",
+		inForce: func(s *Spec) bool { return s.Source != nil },
+		each: func(j *judgement, c *candidate) result {
+			want, vars, path := j.spec.Source.Repository, j.vars, "source.repository"
+			for i, e := range j.spec.Source.Exceptions {
+				if bound, ok := e.Image.match(j.evidence.Image.Repository, nil); ok {
+					want, vars, path = e.Repository, bound, exceptionPath(i)
+					break
+				}
+			}
+			shown := want.expand(vars)
+			return j.claimed(c, stemma.FieldRepository, stemma.ReasonRepository, shown, path, func(got string) bool {
+				_, ok := foldGitHub(want).match(got, vars)
+				return ok
+			})
+		},
+	}
+}
+
+func sourceRef() Rule {
+	return Rule{
+		ID:      "source.ref",
+		Title:   "built from a ref that is not accepted",
+		Why:     "Branch protection and reviews guard some refs only; anybody who can push can build any other.",
+		Fix:     "deploy an image that was built from an accepted branch or tag",
+		Since:   "0.1",
+		inForce: func(s *Spec) bool { return s.Source != nil && len(s.Source.Refs) > 0 },
+		each: func(j *judgement, c *candidate) result {
+			refs := make([]string, len(j.spec.Source.Refs))
+			for i, r := range j.spec.Source.Refs {
+				refs[i] = string(r)
+			}
+			return j.claimed(c, stemma.FieldRef, stemma.ReasonRef, strings.Join(refs, " or "), "source.refs", func(got string) bool {
+				for _, r := range j.spec.Source.Refs {
+					if _, ok := r.match(got, j.vars); ok {
+						return true
+					}
+				}
+				return false
+			})
+		},
+	}
+}
+
+func exceptionPath(i int) string { return fmt.Sprintf("source.exceptions[%d].repository", i) }
+
+// foldGitHub lower-cases a pattern for github.com, where two names that differ only in case are the same repository.
+// The canonical form of the claims is lower-case there for the same reason.
+func foldGitHub(p Pattern) Pattern {
+	if rest, ok := strings.CutPrefix(string(p), "github.com/"); ok {
+		parts := strings.Split(rest, "/")
+		for i, c := range parts {
+			if !strings.HasPrefix(c, "{") {
+				parts[i] = strings.ToLower(c)
+			}
+		}
+		return Pattern("github.com/" + strings.Join(parts, "/"))
+	}
+	return p
+}
+
+// claimed judges one claim of the provenance: its value, and whether it is said by somebody whose word is enough.
+func (j *judgement) claimed(c *candidate, field stemma.Field, reason stemma.Reason, want, path string, ok func(string) bool) result {
+	need := stemma.Grade(cmp.Or(string(j.spec.Source.SaidBy), string(stemma.SaidByCertificate)))
+	claim := c.provenance.Claims[field]
+	r := result{outcome: stemma.Fail, got: claim.Value, want: want, proof: proof(c.attestation), path: path}
+	switch {
+	case claim.Value == "":
+		r.reason, r.got = stemma.ReasonNotStated, "not stated"
+	case claim.By.Rank() < need.Rank():
+		r.reason = stemma.ReasonSaidBy
+		r.got = claim.Value + ", said by " + string(claim.By)
+		r.want = want + ", said by " + string(need) + " or better"
+		if j.spec.Source.SaidBy != "" {
+			r.path = "source.saidBy"
+		}
+	case !ok(claim.Value):
+		r.reason = reason
+		r.got = claim.Value + " (" + claim.Where + ")"
+	default:
+		p := pass(claim.Value+", said by "+string(claim.By), c.provenance.Bundle)
+		return p
+	}
+	return r
+}
