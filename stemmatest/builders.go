@@ -1,0 +1,258 @@
+package stemmatest
+
+import (
+	"strings"
+	"time"
+
+	"stemma"
+)
+
+// Build types of the builders that are imitated.
+const (
+	BuildTypeActions      = "https://actions.github.io/buildtypes/workflow/v1"
+	BuildTypeActionsOld   = "https://slsa-framework.github.io/github-actions-buildtypes/workflow/v1"
+	BuildTypeSLSAGen      = "https://github.com/slsa-framework/slsa-github-generator/container@v1"
+	BuildTypeBuildKitV02  = "https://mobyproject.org/buildkit@v1"
+	BuildTypeBuildKitV1   = "https://github.com/moby/buildkit/blob/master/docs/attestations/slsa-definitions.md"
+	BuildTypeGeneric      = "https://ci.acme.example/build/v1"
+	PredicateTypeSPDX     = "https://spdx.dev/Document"
+	PredicateTypeCyclone  = "https://cyclonedx.org/bom"
+	slsaGeneratorWorkflow = "slsa-framework/slsa-github-generator/.github/workflows/generator_container_slsa3.yml"
+)
+
+// ActionsAttest is the SLSA v1 provenance of actions/attest, as the job would get it.
+func ActionsAttest(g GitHub, subject ...stemma.ResourceDescriptor) *Statement {
+	g = g.defaults()
+	s := actions(g, subject)
+	s.Set("/buildDefinition/internalParameters/github/runner_environment", g.Runner)
+	s.Set("/runDetails/builder/id", "https://github.com/"+g.Builder)
+	return s
+}
+
+// ActionsAttestOld is the same of before 2025: another build type, and a builder id that is the same for all jobs, so
+// that a reusable workflow shows in the certificate only.
+func ActionsAttestOld(g GitHub, subject ...stemma.ResourceDescriptor) *Statement {
+	s := actions(g.defaults(), subject)
+	s.Set("/buildDefinition/buildType", BuildTypeActionsOld)
+	s.Set("/runDetails/builder/id", "https://github.com/actions/runner/github-hosted")
+	return s
+}
+
+func actions(g GitHub, subject []stemma.ResourceDescriptor) *Statement {
+	repository := "https://github.com/" + g.Repository
+	return &Statement{
+		Type: stemma.StatementV1, Subject: subject, PredicateType: stemma.PredicateSLSAv1,
+		Predicate: tree(object{
+			"buildDefinition": object{
+				"buildType":          BuildTypeActions,
+				"externalParameters": object{"workflow": object{"ref": g.Ref, "repository": repository, "path": g.Workflow}},
+				"internalParameters": object{"github": object{
+					"event_name": g.Event, "repository_id": g.RepositoryID, "repository_owner_id": g.OwnerID,
+				}},
+				"resolvedDependencies": []object{{"uri": "git+" + repository + "@" + g.Ref, "digest": object{"gitCommit": g.SHA}}},
+			},
+			"runDetails": object{
+				"builder":  object{"id": ""},
+				"metadata": object{"invocationId": g.runURL()},
+			},
+		}),
+	}
+}
+
+// SLSAGenerator is the identity of slsa-github-generator's container workflow of a version ("v2.0.0") in the job g.
+func SLSAGenerator(g GitHub, version string) GitHub {
+	g.Builder, g.BuilderSHA = slsaGeneratorWorkflow+"@refs/tags/"+version, ""
+	return g.defaults()
+}
+
+// SLSAGeneratorContainer is the SLSA v0.2 provenance of slsa-github-generator's container workflow. The identity is
+// one made by SLSAGenerator.
+func SLSAGeneratorContainer(g GitHub, subject ...stemma.ResourceDescriptor) *Statement {
+	g = g.defaults()
+	source := object{"uri": "git+https://github.com/" + g.Repository + "@" + g.Ref, "digest": object{"sha1": g.SHA}}
+	run, attempt, _ := strings.Cut(g.Run, "/attempts/")
+	kind := "branch"
+	if strings.HasPrefix(g.Ref, "refs/tags/") {
+		kind = "tag"
+	}
+	return &Statement{
+		Type: stemma.StatementV01, Subject: subject, PredicateType: stemma.PredicateSLSAv02,
+		Predicate: tree(object{
+			"builder":   object{"id": "https://github.com/" + g.Builder},
+			"buildType": BuildTypeSLSAGen,
+			"invocation": object{
+				"configSource": object{"uri": source["uri"], "digest": source["digest"], "entryPoint": g.Workflow},
+				"parameters":   object{},
+				"environment": object{
+					"github_actor": "octocat", "github_actor_id": "583231", "github_base_ref": "", "github_head_ref": "",
+					"github_event_name": g.Event, "github_event_payload": object{"repository": object{"full_name": g.Repository}},
+					"github_ref": g.Ref, "github_ref_type": kind, "github_repository_id": g.RepositoryID,
+					"github_repository_owner": g.owner(), "github_repository_owner_id": g.OwnerID,
+					"github_run_attempt": attempt, "github_run_id": run, "github_run_number": "100", "github_sha1": g.SHA,
+				},
+			},
+			"metadata": object{
+				"buildInvocationID": run + "-" + attempt, "reproducible": false,
+				"completeness": object{"parameters": true, "environment": false, "materials": false},
+			},
+			"materials": []object{source},
+		}),
+	}
+}
+
+// BuildKit is a build of BuildKit, which attests without signing.
+type BuildKit struct {
+	Repository string // image, "ghcr.io/acme/app"
+	Tag        string
+	Platform   stemma.Platform
+	Source     string // git URL of a remote context, "https://github.com/acme/app.git"; empty: a local directory
+	Commit     string
+	Base       string // package URL without digest, "pkg:docker/alpine@3.22"
+	BaseDigest stemma.Digest
+	BuilderID  string // URL of the run, or nothing
+	VCS        string // what the client says the repository is; nobody checked it
+	Max        bool   // mode=max
+}
+
+// V1 is the SLSA v1 provenance of one platform manifest.
+func (b BuildKit) V1(manifest stemma.Digest) *Statement {
+	request := object{"frontend": "dockerfile.v0"}
+	external := object{"request": request}
+	internal := object{"builderPlatform": b.Platform.String()}
+	meta := object{}
+	if b.Source != "" {
+		external["configSource"] = object{"uri": b.Source + "#" + b.Commit, "digest": object{"sha1": b.Commit}, "path": "Dockerfile"}
+	} else {
+		request["locals"] = []object{{"name": "context"}, {"name": "dockerfile"}}
+	}
+	if b.Max {
+		request["args"] = object{"build-arg:VERSION": b.Tag}
+		internal["buildConfig"] = object{"llbDefinition": []object{}, "digestMapping": object{}}
+	}
+	if b.VCS != "" {
+		meta["vcs"] = object{"source": b.VCS, "revision": b.Commit}
+	}
+	return b.statement(manifest, stemma.PredicateSLSAv1, object{
+		"buildDefinition": object{
+			"buildType": BuildTypeBuildKitV1, "externalParameters": external,
+			"internalParameters": internal, "resolvedDependencies": b.materials(),
+		},
+		"runDetails": object{
+			"builder": object{"id": b.BuilderID},
+			"metadata": object{
+				"invocationId": "i4l72yyrgpqmyb767qh62dsa2", "startedOn": Now().Add(-time.Minute), "finishedOn": Now(),
+				"buildkit_completeness": object{"request": b.Max, "resolvedDependencies": true},
+				"buildkit_metadata":     meta,
+			},
+		},
+	})
+}
+
+// V02 is the SLSA v0.2 provenance of one platform manifest.
+func (b BuildKit) V02(manifest stemma.Digest) *Statement {
+	parameters := object{"frontend": "dockerfile.v0"}
+	source := object{}
+	meta := object{}
+	if b.Source != "" {
+		source = object{"uri": b.Source + "#" + b.Commit, "digest": object{"sha1": b.Commit}, "entryPoint": "Dockerfile"}
+	} else {
+		parameters["locals"] = []object{{"name": "context"}, {"name": "dockerfile"}}
+	}
+	if b.Max {
+		parameters["args"] = object{"build-arg:VERSION": b.Tag}
+	}
+	if b.VCS != "" {
+		meta["vcs"] = object{"source": b.VCS, "revision": b.Commit}
+	}
+	return b.statement(manifest, stemma.PredicateSLSAv02, object{
+		"builder": object{"id": b.BuilderID}, "buildType": BuildTypeBuildKitV02, "materials": b.materials(),
+		"invocation": object{"configSource": source, "parameters": parameters, "environment": object{"platform": b.Platform.String()}},
+		"metadata": object{
+			"buildInvocationID": "i4l72yyrgpqmyb767qh62dsa2", "buildStartedOn": Now().Add(-time.Minute), "buildFinishedOn": Now(),
+			"completeness": object{"parameters": b.Max, "environment": true, "materials": b.Source != ""},
+			"reproducible": false, "https://mobyproject.org/buildkit@v1#metadata": meta,
+		},
+	})
+}
+
+func (b BuildKit) statement(manifest stemma.Digest, predicateType string, predicate object) *Statement {
+	name := "_"
+	if b.Repository != "" {
+		name = "pkg:docker/" + b.Repository + "@" + b.Tag + "?platform=" + strings.ReplaceAll(b.Platform.String(), "/", "%2F")
+	}
+	return &Statement{
+		Type: stemma.StatementV01, Subject: []stemma.ResourceDescriptor{Subject(name, manifest)},
+		PredicateType: predicateType, Predicate: tree(predicate),
+	}
+}
+
+func (b BuildKit) materials() []object {
+	out := []object{}
+	if b.Base != "" {
+		out = append(out, object{
+			"uri":    b.Base + "?digest=" + string(b.BaseDigest) + "&platform=" + strings.ReplaceAll(b.Platform.String(), "/", "%2F"),
+			"digest": object{b.BaseDigest.Algorithm(): b.BaseDigest.Hex()},
+		})
+	}
+	if b.Source != "" {
+		out = append(out, object{"uri": b.Source + "#" + b.Commit, "digest": object{"sha1": b.Commit}})
+	}
+	return out
+}
+
+// Generic is a build of an internal builder, which signs with a managed key and whose certificate therefore says
+// nothing: all is in the predicate.
+type Generic struct {
+	BuilderID  string // "https://ci.acme.example/builder"
+	Repository string // "https://git.acme.example/acme/app"
+	Ref        string
+	Commit     string
+	Run        string // URL
+}
+
+// Statement is its SLSA v1 provenance.
+func (b Generic) Statement(subject ...stemma.ResourceDescriptor) *Statement {
+	return &Statement{
+		Type: stemma.StatementV1, Subject: subject, PredicateType: stemma.PredicateSLSAv1,
+		Predicate: tree(object{
+			"buildDefinition": object{
+				"buildType":            BuildTypeGeneric,
+				"externalParameters":   object{"source": object{"repository": b.Repository, "ref": b.Ref}},
+				"resolvedDependencies": []object{{"uri": "git+" + b.Repository + "@" + b.Ref, "digest": object{"gitCommit": b.Commit}}},
+			},
+			"runDetails": object{"builder": object{"id": b.BuilderID}, "metadata": object{"invocationId": b.Run}},
+		}),
+	}
+}
+
+// SPDX is a small SPDX 2.3 document about the subject.
+func SPDX(subject ...stemma.ResourceDescriptor) *Statement {
+	return &Statement{
+		Type: stemma.StatementV1, Subject: subject, PredicateType: PredicateTypeSPDX,
+		Predicate: tree(object{
+			"spdxVersion": "SPDX-2.3", "dataLicense": "CC0-1.0", "SPDXID": "SPDXRef-DOCUMENT", "name": "app",
+			"documentNamespace": "https://acme.example/spdx/app",
+			"creationInfo":      object{"created": Now(), "creators": []string{"Tool: stemmatest"}},
+			"packages": []object{{
+				"SPDXID": "SPDXRef-Package-app", "name": "app", "versionInfo": "2.0.0",
+				"downloadLocation": "NOASSERTION", "filesAnalyzed": false,
+			}},
+			"relationships": []object{{
+				"spdxElementId": "SPDXRef-DOCUMENT", "relationshipType": "DESCRIBES", "relatedSpdxElement": "SPDXRef-Package-app",
+			}},
+		}),
+	}
+}
+
+// CycloneDX is a small CycloneDX 1.6 document about the subject.
+func CycloneDX(subject ...stemma.ResourceDescriptor) *Statement {
+	return &Statement{
+		Type: stemma.StatementV1, Subject: subject, PredicateType: PredicateTypeCyclone,
+		Predicate: tree(object{
+			"bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1,
+			"serialNumber": "urn:uuid:3e671687-395b-41f5-a30f-a58921a69b79",
+			"metadata":     object{"timestamp": Now(), "component": object{"type": "container", "name": "app", "version": "2.0.0"}},
+			"components":   []object{{"type": "library", "name": "app", "version": "2.0.0"}},
+		}),
+	}
+}
