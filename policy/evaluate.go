@@ -95,7 +95,7 @@ func unmatched(set *Set, evidence *stemma.Evidence) stemma.Finding {
 
 // run applies every rule in force to the image.
 func (j *judgement) run() ([]stemma.Finding, stemma.Level) {
-	rules := slices.DeleteFunc(Rules(), func(r Rule) bool { return !r.inForce(j.spec) })
+	rules := slices.DeleteFunc(Rules(), func(r Rule) bool { return !r.inForce(j.policy) })
 	j.collect(rules)
 	selected := j.choose()
 	var findings []stemma.Finding

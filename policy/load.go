@@ -448,3 +448,21 @@ func (c *checker) github(path string, g GitHub) {
 		c.fail(join(path, "runner"), suggestion(g.Runner, []string{"github-hosted", "self-hosted"}), "unknown runner %q", g.Runner)
 	}
 }
+
+// TrustNames lists the trust domains that the policies in force verify under.
+func (s *Set) TrustNames() []string {
+	var names []string
+	for _, p := range s.policies {
+		names = append(names, p.trust()...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// signer finds a name among signers and builders; the checks made sure that every name in a "by" is one of them.
+func (p *loaded) signer(name string) Signer {
+	if s, ok := p.signers[name]; ok {
+		return s
+	}
+	return p.builders[name].Signer
+}

@@ -16,7 +16,7 @@ type Rule struct {
 	Since string // version that introduced it
 
 	// inForce reports whether the policy asks for it.
-	inForce func(*Spec) bool
+	inForce func(*loaded) bool
 	// Exactly one of the two is set: a requirement of the image as a whole, or of the provenance that is judged.
 	image func(*judgement) result
 	each  func(*judgement, *candidate) result

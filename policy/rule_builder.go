@@ -126,8 +126,8 @@ func builderTrigger() Rule {
 		Why:   "pull_request_target, workflow_run and issue events run with the repository's rights on input that strangers write; builds started by them have released malware under the right workflow's name.",
 		Fix:   "deploy an image that was built by an accepted event, such as a push or a release",
 		Since: "0.1",
-		inForce: func(s *Spec) bool {
-			return s.Provenance != nil
+		inForce: func(p *loaded) bool {
+			return p.anyGitHub(func(g *GitHub) bool { return len(g.Events) > 0 })
 		},
 		each: func(j *judgement, c *candidate) result {
 			return j.control(c, stemma.FieldTrigger, stemma.ReasonTrigger, "events", func(g *GitHub) []string { return g.Events })
@@ -137,12 +137,14 @@ func builderTrigger() Rule {
 
 func builderRunner() Rule {
 	return Rule{
-		ID:      "builder.runner",
-		Title:   "the build ran on a kind of machine that is not accepted",
-		Why:     "A self-hosted runner keeps its state between builds, and whoever once ran a job on it can wait there for the next.",
-		Fix:     "build on an accepted runner",
-		Since:   "0.1",
-		inForce: hasProvenance,
+		ID:    "builder.runner",
+		Title: "the build ran on a kind of machine that is not accepted",
+		Why:   "A self-hosted runner keeps its state between builds, and whoever once ran a job on it can wait there for the next.",
+		Fix:   "build on an accepted runner",
+		Since: "0.1",
+		inForce: func(p *loaded) bool {
+			return p.anyGitHub(func(g *GitHub) bool { return g.Runner != "" })
+		},
 		each: func(j *judgement, c *candidate) result {
 			return j.control(c, stemma.FieldRunner, stemma.ReasonRunner, "runner", func(g *GitHub) []string {
 				if g.Runner == "" {
@@ -152,6 +154,14 @@ func builderRunner() Rule {
 			})
 		},
 	}
+}
+
+// anyGitHub reports whether a builder of provenance.by asks for something.
+func (p *loaded) anyGitHub(asks func(*GitHub) bool) bool {
+	return p.spec.Provenance != nil && slices.ContainsFunc(p.spec.Provenance.By.Of, func(n string) bool {
+		g := p.builders[n].GitHub
+		return g != nil && asks(g)
+	})
 }
 
 // control judges a value that only the certificate may state. When the candidate matches several builders, the one

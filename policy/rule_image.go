@@ -9,7 +9,7 @@ func imageAuthentic() Rule {
 		Why:     "Without a signature or a provenance whose subject is this very digest, the image could come from anywhere; evidence about another artifact of the same repository or build says nothing about it.",
 		Fix:     "deploy the image that the release job built and attested, by digest; if it should be attested, check that the job ran its attestation step",
 		Since:   "0.1",
-		inForce: func(*Spec) bool { return true },
+		inForce: func(*loaded) bool { return true },
 		image: func(j *judgement) result {
 			for i := range j.evidence.Attestations {
 				a := &j.evidence.Attestations[i]

@@ -9,7 +9,7 @@ import (
 	"stemma"
 )
 
-func hasProvenance(s *Spec) bool { return s.Provenance != nil }
+func hasProvenance(p *loaded) bool { return p.spec.Provenance != nil }
 
 func provenancePresent() Rule {
 	return Rule{
@@ -39,7 +39,7 @@ func provenanceFormat() Rule {
 		Why:     "A policy that reads a format it was not written for may look at fields that mean something else there.",
 		Fix:     "add the format to provenance.formats, or attest in an accepted one",
 		Since:   "0.1",
-		inForce: func(s *Spec) bool { return s.Provenance != nil && len(s.Provenance.Formats) > 0 },
+		inForce: func(p *loaded) bool { return p.spec.Provenance != nil && len(p.spec.Provenance.Formats) > 0 },
 		each: func(j *judgement, c *candidate) result {
 			if slices.Contains(j.spec.Provenance.Formats, c.provenance.Format) {
 				return pass(c.provenance.Format, c.provenance.Bundle)
@@ -59,7 +59,7 @@ func provenanceLevel() Rule {
 		Why:     "Below level 3 the tenant of the builder can influence what the provenance says; below level 2 anybody can write it.",
 		Fix:     "build with a reusable workflow in a repository of its own, and credit that builder with level 3 in the policy once it was reviewed",
 		Since:   "0.1",
-		inForce: func(s *Spec) bool { return s.Provenance != nil && s.Provenance.Level > 0 },
+		inForce: func(p *loaded) bool { return p.spec.Provenance != nil && p.spec.Provenance.Level > 0 },
 		each: func(j *judgement, c *candidate) result {
 			level, why := j.level(c)
 			want := fmt.Sprintf("SLSA Build L%d", j.spec.Provenance.Level)
@@ -81,7 +81,7 @@ func provenanceAge() Rule {
 		Why:     "A registry can serve last year's image with last year's valid evidence; everything about it verifies, and every hole found since is in it.",
 		Fix:     "rebuild the image",
 		Since:   "0.1",
-		inForce: func(s *Spec) bool { return s.Provenance != nil && s.Provenance.MaxAge > 0 },
+		inForce: func(p *loaded) bool { return p.spec.Provenance != nil && p.spec.Provenance.MaxAge > 0 },
 		each: func(j *judgement, c *candidate) result {
 			limit := j.spec.Provenance.MaxAge
 			want := "not older than " + limit.String()

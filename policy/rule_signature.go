@@ -16,7 +16,7 @@ func signatureBy() Rule {
 		Why:     "A signature of the image says that somebody released this very digest. An attestation of another type, such as an SBOM, says something about the image and does not release it (CVE-2022-35929).",
 		Fix:     "have it signed by an identity that signature.by names, after the review that this signature stands for",
 		Since:   "0.1",
-		inForce: func(s *Spec) bool { return s.Signature != nil },
+		inForce: func(p *loaded) bool { return p.spec.Signature != nil },
 		image:   checkSignature,
 	}
 }
@@ -34,7 +34,7 @@ func checkSignature(j *judgement) result {
 			continue
 		}
 		for _, id := range append([]stemma.Identity{a.Signer}, a.Cosigners...) {
-			names := slices.DeleteFunc(slices.Clone(by.Of), func(n string) bool { return j.signer(n).differs(id).reason != "" })
+			names := slices.DeleteFunc(slices.Clone(by.Of), func(n string) bool { return j.policy.signer(n).differs(id).reason != "" })
 			if len(names) == 0 {
 				others = append(others, describe(id))
 				continue
@@ -81,14 +81,6 @@ func checkSignature(j *judgement) result {
 		return result{outcome: stemma.Fail, reason: stemma.ReasonSigner, got: "a signature by " + strings.Join(slices.Compact(others), ", "), want: want, path: "signature.by"}
 	}
 	return j.missing(stemma.ReasonNoSignature, want, "signature")
-}
-
-// signer finds a name among signers and builders; Load made sure that it is one of them.
-func (j *judgement) signer(name string) Signer {
-	if s, ok := j.policy.signers[name]; ok {
-		return s
-	}
-	return j.policy.builders[name].Signer
 }
 
 // skew is how far a proven signing time may lie after the time of the decision, for clocks that disagree.

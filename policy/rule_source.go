@@ -15,7 +15,7 @@ func sourceRepository() Rule {
 		Why:     "A trusted reusable workflow builds for whoever calls it: only the source repository ties an image to its project, and a fork passes every other check.",
 		Fix:     "deploy an image that was built from the expected repository; if it moved, change source.repository or add an exception",
 		Since:   "0.1",
-		inForce: func(s *Spec) bool { return s.Source != nil },
+		inForce: func(p *loaded) bool { return p.spec.Source != nil },
 		each: func(j *judgement, c *candidate) result {
 			want, vars, path := j.spec.Source.Repository, j.vars, "source.repository"
 			for i, e := range j.spec.Source.Exceptions {
@@ -40,7 +40,7 @@ func sourceRef() Rule {
 		Why:     "Branch protection and reviews guard some refs only; anybody who can push can build any other.",
 		Fix:     "deploy an image that was built from an accepted branch or tag",
 		Since:   "0.1",
-		inForce: func(s *Spec) bool { return s.Source != nil && len(s.Source.Refs) > 0 },
+		inForce: func(p *loaded) bool { return p.spec.Source != nil && len(p.spec.Source.Refs) > 0 },
 		each: func(j *judgement, c *candidate) result {
 			refs := make([]string, len(j.spec.Source.Refs))
 			for i, r := range j.spec.Source.Refs {

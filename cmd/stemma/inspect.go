@@ -1,0 +1,366 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"stemma"
+	"stemma/policy"
+)
+
+func (a *app) inspectCommand() *cobra.Command {
+	var flags collecting
+	var verbose bool
+	c := &cobra.Command{
+		Use:   "inspect IMAGE",
+		Short: "Show everything that is known about an image, and by whom it is said",
+		Long: `Collects all evidence about an image and its platforms and shows it, without judging: who signed what, when, and how it
+is bound to the image; what it claims and by whom that is said; what was rejected and why; where was looked and what
+each place answered.`,
+		Example: `  stemma inspect ghcr.io/acme/api:1.8.2
+  stemma inspect oci:./image --trusted-root trusted_root.json
+  stemma inspect ghcr.io/acme/api@sha256:… -o json`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return &usageError{fmt.Errorf("inspect needs one image, got %d", len(args)), "stemma inspect ghcr.io/acme/api:1.8.2"}
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := flags.check(); err != nil {
+				return err
+			}
+			v, err := flags.verifier(c.Context(), nil)
+			if err != nil {
+				return err
+			}
+			r, err := flags.request(args[0])
+			if err != nil {
+				return err
+			}
+			ctx, cancel := context.WithTimeout(c.Context(), flags.timeout)
+			defer cancel()
+			done := a.progress("looking for evidence about " + clean(args[0]))
+			evidence, err := v.Collect(ctx, r)
+			done()
+			if err != nil {
+				return err
+			}
+			if flags.output == "json" {
+				return writeJSON(a.stdout, evidence)
+			}
+			a.printEvidence(evidence, args[0], verbose)
+			return nil
+		},
+	}
+	flags.add(c)
+	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "show dependencies, all sayings of a claim and full digests")
+	return c
+}
+
+func (a *app) printEvidence(e *stemma.Evidence, asked string, verbose bool) {
+	p := colours(a.stdout)
+	head := []string{kind(e)}
+	attestations := 0
+	for _, c := range e.Platforms {
+		if c.Attestation {
+			attestations++
+			continue
+		}
+		head = append(head, fmt.Sprintf("%s %s", clean(c.Platform.String()), c.Image.Digest.Short()))
+	}
+	if attestations > 0 {
+		head = append(head, plural(attestations, "attestation manifest"))
+	}
+	fmt.Fprintf(a.stdout, "%s → %s\n  %s\n\n", p.bold(clean(asked)), e.Image.Digest, strings.Join(head, " · "))
+	a.printPieces(p, e)
+	a.printClaims(p, e, verbose)
+	a.printRejected(p, e)
+	a.printPlaces(p, e)
+}
+
+func kind(e *stemma.Evidence) string {
+	if len(e.Platforms) > 0 {
+		return "index"
+	}
+	if s := clean(e.Platform.String()); s != "" {
+		return s
+	}
+	return "manifest"
+}
+
+// nodes is the image and its platforms.
+func nodes(e *stemma.Evidence) []*stemma.Evidence {
+	return append([]*stemma.Evidence{e}, e.Platforms...)
+}
+
+func (a *app) printPieces(p palette, e *stemma.Evidence) {
+	rows := [][]string{{"evidence", "on", "signer", "time", "binding"}}
+	for _, n := range nodes(e) {
+		on := kind(n)
+		if n != e && n.Attestation {
+			on = "attestation " + n.Image.Digest.Short()
+		}
+		for i := range n.Attestations {
+			at := &n.Attestations[i]
+			rows = append(rows, []string{what(n, at.Bundle, at.Statement, at.Signature), on, signer(at), when(at), string(at.Binding.Kind)})
+		}
+		for i := range n.Unsigned {
+			u := &n.Unsigned[i]
+			binding := "unsigned"
+			if u.Sealed {
+				binding = "unsigned, sealed in the index"
+			}
+			if !u.Bound {
+				binding += ", about another artifact"
+			}
+			by := "nobody"
+			if u.Provenance != nil && u.Provenance.Known != "" {
+				by = "nobody (" + strings.Join(append([]string{u.Provenance.Known}, modes(u.Provenance)...), ", ") + ")"
+			}
+			rows = append(rows, []string{what(n, u.Bundle, u.Statement, false), on, by, "–", binding})
+		}
+	}
+	if len(rows) == 1 {
+		fmt.Fprintln(a.stdout, "  "+p.yellow("no evidence that verifies")+": nothing that says how this image was made")
+		return
+	}
+	table(a.stdout, "  ", rows, func(r, _ int, s string) string {
+		if r == 0 {
+			return p.dim(s)
+		}
+		return s
+	})
+}
+
+func modes(pr *stemma.Provenance) []string {
+	return slices.DeleteFunc(slices.Clone(pr.Notes), func(n string) bool { return !strings.HasPrefix(n, "mode=") || strings.Contains(n, " ") })
+}
+
+// what names a piece by its content.
+func what(n *stemma.Evidence, bundle stemma.Digest, s stemma.Statement, signature bool) string {
+	if signature {
+		return "signature"
+	}
+	all := slices.Clone(n.Provenance)
+	sboms := slices.Clone(n.SBOMs)
+	for _, u := range n.Unsigned {
+		if u.Provenance != nil {
+			all = append(all, *u.Provenance)
+		}
+		if u.SBOM != nil {
+			sboms = append(sboms, *u.SBOM)
+		}
+	}
+	for _, pr := range all {
+		if pr.Bundle == bundle {
+			return "provenance " + strings.TrimPrefix(pr.Format, "slsa/")
+		}
+	}
+	for _, b := range sboms {
+		if b.Bundle == bundle {
+			return "SBOM " + clean(b.Format)
+		}
+	}
+	return clean(s.PredicateType)
+}
+
+func signer(at *stemma.Attestation) string {
+	s := at.Signer.String()
+	if rest, ok := strings.CutPrefix(s, "https://github.com/"); ok {
+		s = strings.Replace(rest, "/.github/workflows/", "/…/", 1) + " (GitHub)"
+	}
+	if at.Signer.Trust != policy.PublicGood {
+		s += " under " + at.Signer.Trust
+	}
+	return clean(s)
+}
+
+func when(at *stemma.Attestation) string {
+	t := at.Time()
+	if t.IsZero() {
+		return "not proven"
+	}
+	by := at.SignedAt[0].By
+	for _, s := range at.SignedAt {
+		if s.Time.Equal(t) {
+			by = s.By
+		}
+	}
+	return t.UTC().Format("2006-01-02 15:04") + " " + by
+}
+
+func (a *app) printClaims(p palette, e *stemma.Evidence, verbose bool) {
+	for _, n := range nodes(e) {
+		for i := range n.Provenance {
+			pr := &n.Provenance[i]
+			k := slices.IndexFunc(n.Attestations, func(at stemma.Attestation) bool { return at.Bundle == pr.Bundle })
+			a.printProvenance(p, n, pr, &n.Attestations[k], verbose)
+		}
+		for i := range n.Unsigned {
+			if pr := n.Unsigned[i].Provenance; pr != nil {
+				a.printProvenance(p, n, pr, nil, verbose)
+			}
+		}
+	}
+}
+
+func (a *app) printProvenance(p palette, n *stemma.Evidence, pr *stemma.Provenance, at *stemma.Attestation, verbose bool) {
+	by := "signed by nobody"
+	if at != nil {
+		by = "signed by " + signer(at)
+	}
+	fmt.Fprintf(a.stdout, "\n  %s\n", p.bold(fmt.Sprintf("provenance %s of %s, %s", pr.Bundle.Short(), kind(n), by)))
+	rows := [][]string{{"claim", "value", "said by"}}
+	for _, f := range []stemma.Field{
+		stemma.FieldBuilder, stemma.FieldRepository, stemma.FieldCommit, stemma.FieldRef, stemma.FieldEntryPoint,
+		stemma.FieldTrigger, stemma.FieldRunner, stemma.FieldRun,
+	} {
+		c, ok := pr.Claims[f]
+		if !ok {
+			continue
+		}
+		rows = append(rows, []string{string(f), clean(c.Value), saidBy(c, verbose)})
+	}
+	rows = append(rows, []string{"inputs", inputs(pr), inputsBy(pr, at)})
+	level, next := policy.Level(at, pr)
+	if at == nil {
+		level, next = 1, "L2 needs a provenance signed by a hosted builder"
+	}
+	rows = append(rows, []string{"level", fmt.Sprintf("SLSA Build L%d; %s", level, clean(next)), "computed"})
+	rows = append(rows, []string{"base", bases(pr), "not proven"})
+	table(a.stdout, "  ", rows, func(r, _ int, s string) string {
+		if r == 0 {
+			return p.dim(s)
+		}
+		return s
+	})
+	if verbose {
+		for _, d := range pr.Dependencies {
+			fmt.Fprintf(a.stdout, "    %s %s\n", p.dim("input"), clean(d.URI+" "+digests(d)))
+		}
+	}
+	for _, note := range pr.Notes {
+		if !strings.HasPrefix(note, "mode=") || strings.Contains(note, " ") {
+			fmt.Fprintf(a.stdout, "    %s %s\n", p.dim("note"), clean(note))
+		}
+	}
+}
+
+func saidBy(c stemma.Claim, verbose bool) string {
+	text := string(c.By)
+	if other := c.Contradicted(); other != nil {
+		return fmt.Sprintf("%s; %s says %s", text, other.By, clean(other.Value))
+	}
+	if verbose {
+		text += " (" + clean(c.Where) + ")"
+	}
+	var same []string
+	for _, o := range c.Others {
+		if o.By != c.By && !slices.Contains(same, string(o.By)) {
+			same = append(same, string(o.By))
+		}
+	}
+	if len(same) > 0 {
+		text += " (" + strings.Join(same, ", ") + ": same)"
+	}
+	return text
+}
+
+func digests(d stemma.ResourceDescriptor) string {
+	var parts []string
+	for alg, value := range d.Digest {
+		parts = append(parts, alg+":"+value)
+	}
+	slices.Sort(parts)
+	return strings.Join(parts, " ")
+}
+
+func inputs(pr *stemma.Provenance) string {
+	switch n := len(pr.Dependencies); {
+	case n == 0:
+		return "none reported"
+	case n == 1:
+		return "1: " + clean(pr.Dependencies[0].URI)
+	default:
+		return fmt.Sprintf("%d: %s, …", n, clean(pr.Dependencies[0].URI))
+	}
+}
+
+func inputsBy(pr *stemma.Provenance, at *stemma.Attestation) string {
+	if len(pr.Dependencies) == 0 {
+		return "–"
+	}
+	if at == nil {
+		return string(stemma.SaidByNobody)
+	}
+	return "the signed predicate"
+}
+
+// bases names images among the inputs: candidates, since nothing here tells a base from a build stage.
+func bases(pr *stemma.Provenance) string {
+	var names []string
+	for _, d := range pr.Dependencies {
+		if rest, ok := strings.CutPrefix(d.URI, "pkg:docker/"); ok {
+			rest, _, _ = strings.Cut(rest, "?")
+			names = append(names, clean(rest))
+		}
+	}
+	if len(names) == 0 {
+		return "unknown: nothing here names one"
+	}
+	return fmt.Sprintf("unknown: %s among the inputs: %s", plural(len(names), "image"), strings.Join(names, ", "))
+}
+
+func (a *app) printRejected(p palette, e *stemma.Evidence) {
+	const most = 10
+	n := 0
+	for _, node := range nodes(e) {
+		for _, r := range node.Rejected {
+			if n++; n > most {
+				continue
+			}
+			if n == 1 {
+				fmt.Fprintf(a.stdout, "\n  %s\n", p.bold("rejected"))
+			}
+			by := ""
+			if r.Signer != "" {
+				by = ", names " + clean(r.Signer) + " as its signer"
+			}
+			fmt.Fprintf(a.stdout, "  %s %s  %s %s (%s%s)\n", p.red("✗"), pad(string(r.Reason), 20), clean(r.Format), r.Bundle.Short(), clean(r.Place), by)
+			fmt.Fprintf(a.stdout, "      %s\n", clean(r.Detail))
+		}
+	}
+	if n > most {
+		fmt.Fprintf(a.stdout, "    and %d more; --output json lists all\n", n-most)
+	}
+}
+
+func (a *app) printPlaces(p palette, e *stemma.Evidence) {
+	fmt.Fprintln(a.stdout)
+	for _, n := range nodes(e) {
+		var parts []string
+		for _, place := range n.Places {
+			text := clean(place.Name) + " " + clean(place.Answer)
+			if place.Found > 0 {
+				text += fmt.Sprintf(" (%d)", place.Found)
+			}
+			parts = append(parts, text)
+		}
+		if len(parts) > 0 && !n.Attestation {
+			fmt.Fprintf(a.stdout, "  %s %s\n", p.dim("looked for "+kind(n)+" in:"), strings.Join(parts, " · "))
+		}
+	}
+	for _, n := range nodes(e) {
+		for _, u := range n.Unavailable {
+			fmt.Fprintf(a.stdout, "  %s %s: %s (%s)\n", p.yellow("could not look at"), clean(u.Place), clean(u.Detail), u.Reason)
+		}
+	}
+	for _, t := range e.Trust {
+		fmt.Fprintf(a.stdout, "  %s\n", p.dim(fmt.Sprintf("verified under %s %s", t.Name, t.Digest.Short())))
+	}
+}

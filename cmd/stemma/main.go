@@ -1,0 +1,151 @@
+// Command stemma decides whether a container image may be deployed, on evidence of how it was made.
+//
+// Exit codes, on every path: 0 admit, 1 refuse, 2 usage, invalid policy or image not found, 3 undetermined (a registry
+// that does not answer, refuses or asks to wait), 4 internal error. Of several images the worst, in the order 4, 2, 1,
+// 3, 0.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"stemma"
+	"stemma/policy"
+	"stemma/verify"
+)
+
+// Exit codes.
+const (
+	exitAdmit        = 0
+	exitRefuse       = 1
+	exitUsage        = 2
+	exitUndetermined = 3
+	exitInternal     = 4
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run is the whole program, for main and for tests.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
+	defer func() {
+		if r := recover(); r != nil {
+			fmt.Fprintf(stderr, "stemma: internal error: %v\n  nothing was allowed; please report this with the command line\n", r)
+			code = exitInternal
+		}
+	}()
+	app := &app{stdin: stdin, stdout: stdout, stderr: stderr}
+	root := app.command()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	if err := root.ExecuteContext(ctx); err != nil {
+		return app.report(err)
+	}
+	return app.code
+}
+
+// app is what all verbs share.
+type app struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	code           int
+}
+
+func (a *app) command() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "stemma",
+		Short: "Decide whether a container image may be deployed, on evidence of how it was made",
+		Long: `Stemma decides whether a container image may be deployed, on evidence of how it was made: who built it, from which
+source, under which controls, and whether all of that is said about this very digest.
+
+  stemma demo                                   a story in a world of its own: no network, no files
+  stemma inspect ghcr.io/acme/api:1.8.2         everything that is known about an image, and by whom it is said
+  stemma verify ghcr.io/acme/api:1.8.2 --policy policy.yaml
+
+IMAGE is registry/repo[:tag][@sha256:…] or oci:DIR[@sha256:…], a directory in OCI layout.
+
+Exit codes: 0 admit, 1 refuse, 2 usage, invalid policy or image not found, 3 undetermined, 4 internal error.`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Version:       policy.Version,
+	}
+	root.AddCommand(a.inspectCommand(), a.verifyCommand(), a.policyCommand(), a.demoCommand())
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return &usageError{err, "see stemma " + strings.TrimPrefix(c.CommandPath(), "stemma ") + " --help"}
+	})
+	return root
+}
+
+// usageError is a mistake on the command line, with what to type instead.
+type usageError struct {
+	err  error
+	hint string
+}
+
+func (e *usageError) Error() string { return e.err.Error() }
+
+// report prints an error and returns the exit code that it stands for.
+func (a *app) report(err error) int {
+	var usage *usageError
+	var failure *verify.Error
+	var policyErrors policy.Errors
+	switch {
+	case errors.As(err, &policyErrors):
+		fmt.Fprintln(a.stderr, policyErrors)
+		return exitUsage
+	case errors.As(err, &failure):
+		a.complain(failure.Error(), failure.Hint)
+		if failure.Kind == verify.Unreachable {
+			return exitUndetermined
+		}
+		return exitUsage
+	case errors.As(err, &usage):
+		a.complain(usage.Error(), usage.hint)
+		return exitUsage
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		a.complain(err.Error(), "nothing is known to be wrong with the image; try again, or allow more time with --timeout")
+		return exitUndetermined
+	case strings.HasPrefix(err.Error(), "unknown command"):
+		a.complain(err.Error(), "see stemma --help")
+		return exitUsage
+	}
+	a.complain(err.Error(), "")
+	return exitInternal
+}
+
+func (a *app) complain(problem, hint string) {
+	for i, line := range strings.Split(problem, "\n") {
+		prefix := "stemma: "
+		if i > 0 {
+			prefix = "        "
+		}
+		fmt.Fprintln(a.stderr, prefix+stemma.Printable(line, 2000))
+	}
+	if hint != "" {
+		fmt.Fprintln(a.stderr, "        "+stemma.Printable(hint, 1000))
+	}
+}
+
+// worse returns the worse of two exit codes, in the order 4, 2, 1, 3, 0.
+func worse(a, b int) int {
+	order := []int{exitAdmit, exitUndetermined, exitRefuse, exitUsage, exitInternal}
+	if slices.Index(order, b) > slices.Index(order, a) {
+		return b
+	}
+	return a
+}

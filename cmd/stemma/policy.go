@@ -1,0 +1,96 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"stemma/policy"
+)
+
+func (a *app) policyCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "policy",
+		Short: "Check policies and explain rules",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return &usageError{fmt.Errorf("policy needs a verb"), "stemma policy check FILE, or stemma policy explain [RULE]"}
+		},
+	}
+	c.AddCommand(&cobra.Command{
+		Use:     "check FILE...",
+		Short:   "Read policies strictly and say what is in them",
+		Example: "  stemma policy check policy.yaml\n  stemma policy check policies/",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return &usageError{fmt.Errorf("policy check needs a file"), "stemma policy check policy.yaml"}
+			}
+			return nil
+		},
+		RunE: func(_ *cobra.Command, args []string) error {
+			set, err := loadPolicies(args)
+			if err != nil {
+				return err
+			}
+			a.printSet(set)
+			return nil
+		},
+	}, &cobra.Command{
+		Use:     "explain [RULE]",
+		Short:   "Say what a rule requires, why, and what to do when it fails",
+		Example: "  stemma policy explain\n  stemma policy explain builder.approved",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				a.listRules()
+				return nil
+			}
+			return a.explainRule(args[0])
+		},
+	})
+	return c
+}
+
+func (a *app) printSet(set *policy.Set) {
+	fmt.Fprintf(a.stdout, "ok  set %s@%s\n", set.Name, set.Digest.Short())
+	for _, s := range set.Summary() {
+		fmt.Fprintf(a.stdout, "\n    %s@%s  %s\n", s.Name, s.Digest.Short(), s.Mode)
+		fmt.Fprintf(a.stdout, "    images    %s\n", strings.Join(s.Images, ", "))
+		fmt.Fprintf(a.stdout, "    requires  %s\n", strings.Join(s.Rules, ", "))
+		if len(s.NotRequired) > 0 {
+			fmt.Fprintf(a.stdout, "    does not  %s\n", strings.Join(s.NotRequired, ", "))
+		}
+		fmt.Fprintf(a.stdout, "    trusts    %s\n", strings.Join(s.Trust, ", "))
+	}
+}
+
+func (a *app) listRules() {
+	rows := [][]string{}
+	for _, r := range append([]policy.Rule{policy.UnmatchedRule()}, policy.Rules()...) {
+		rows = append(rows, []string{r.ID, "fails when " + r.Title})
+	}
+	table(a.stdout, "", rows, nil)
+	fmt.Fprintln(a.stdout, "\nstemma policy explain RULE says why, and what to do.")
+}
+
+func (a *app) explainRule(id string) error {
+	rules := append([]policy.Rule{policy.UnmatchedRule()}, policy.Rules()...)
+	var near []string
+	for _, r := range rules {
+		if r.ID == id {
+			p := colours(a.stdout)
+			fmt.Fprintf(a.stdout, "%s\n", p.bold(r.ID))
+			fmt.Fprintf(a.stdout, "  fails  when %s\n  why    %s\n  fix    %s\n  since  %s\n", r.Title, r.Why, r.Fix, r.Since)
+			return nil
+		}
+		if block, _, _ := strings.Cut(r.ID, "."); strings.HasPrefix(id, block) || strings.Contains(r.ID, id) {
+			near = append(near, r.ID)
+		}
+	}
+	hint := "stemma policy explain lists them"
+	if len(near) > 0 {
+		hint = "did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return &usageError{fmt.Errorf("no rule is called %q", id), hint}
+}

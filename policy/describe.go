@@ -1,0 +1,76 @@
+package policy
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"stemma"
+)
+
+// Summary is what one policy in force says, for people.
+type Summary struct {
+	Name        string
+	Digest      stemma.Digest
+	Mode        string
+	Images      []string
+	Rules       []string // ids in force
+	NotRequired []string
+	Trust       []string // trust domains of the identities it accepts
+}
+
+// Summary describes the policies in force.
+func (s *Set) Summary() []Summary {
+	var out []Summary
+	for _, p := range s.policies {
+		sum := Summary{Name: p.name, Digest: p.id, Mode: string(cmp.Or(p.spec.Mode, Enforce)), NotRequired: p.spec.notRequired()}
+		for _, i := range p.spec.Match.Images {
+			sum.Images = append(sum.Images, string(i))
+		}
+		for _, e := range p.spec.Match.Except {
+			sum.Images = append(sum.Images, "except "+string(e))
+		}
+		for _, r := range Rules() {
+			if r.inForce(p) {
+				sum.Rules = append(sum.Rules, r.ID)
+			}
+		}
+		sum.Trust = p.trust()
+		out = append(out, sum)
+	}
+	return out
+}
+
+// Reference is the page docs/rules.md: every rule, generated from the values that judge.
+func Reference() string {
+	var b strings.Builder
+	b.WriteString("# Rules\n\nGenerated from package policy; `stemma policy explain RULE` prints the same.\n")
+	b.WriteString("Every rule is phrased as a requirement: it passes in the safe direction, fails with a reason, or is unknown when something could not be looked at.\n")
+	block := ""
+	for _, r := range append([]Rule{UnmatchedRule()}, Rules()...) {
+		if head, _, _ := strings.Cut(r.ID, "."); head != block {
+			block = head
+			fmt.Fprintf(&b, "\n## %s\n", block)
+		}
+		fmt.Fprintf(&b, "\n### %s\n\nFails when %s.\n\n*Why.* %s\n\n*Fix.* %s.\n\nSince %s.\n", r.ID, r.Title, r.Why, strings.ToUpper(r.Fix[:1])+r.Fix[1:], r.Since)
+	}
+	return b.String()
+}
+
+// trust lists the trust domains of the identities that the policy accepts.
+func (p *loaded) trust() []string {
+	var by []string
+	if p.spec.Signature != nil {
+		by = append(by, p.spec.Signature.By.Of...)
+	}
+	if p.spec.Provenance != nil {
+		by = append(by, p.spec.Provenance.By.Of...)
+	}
+	var names []string
+	for _, name := range by {
+		names = append(names, cmp.Or(p.signer(name).Trust, PublicGood))
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}

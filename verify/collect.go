@@ -1,0 +1,196 @@
+package verify
+
+import (
+	"cmp"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"stemma"
+	"stemma/internal/oci"
+	"stemma/internal/predicate"
+	"stemma/internal/sigstore"
+)
+
+// maxVerified bounds the envelopes that are authenticated for one manifest; what is over it is reported as truncated.
+const maxVerified = 64
+
+// collector turns what was found into evidence.
+type collector struct {
+	auth *sigstore.Authenticator
+	at   time.Time
+	name string
+}
+
+// node is the evidence about one manifest, and, for an index, about each child.
+func (c *collector) node(f *oci.Found) *stemma.Evidence {
+	image := f.Image
+	if c.name != "" {
+		image.Repository = c.name
+	}
+	e := &stemma.Evidence{
+		Image: image, MediaType: f.MediaType, Platform: f.Platform, Attestation: f.AttestationManifest,
+		Places: f.Places, Unavailable: f.Unavailable, Rejected: f.Rejected, CollectedAt: c.at,
+	}
+	raws := f.Raw
+	if len(raws) > maxVerified {
+		// Which ones are kept must not depend on the order of answers.
+		raws = slices.SortedFunc(slices.Values(raws), func(a, b stemma.Raw) int { return cmp.Compare(a.ID(), b.ID()) })[:maxVerified]
+		e.Unavailable = append(e.Unavailable, stemma.Unavailable{
+			Place: "evidence of " + image.Digest.Short(), Reason: stemma.ReasonTruncated,
+			Detail: fmt.Sprintf("%d pieces of evidence, of which %d were looked at", len(f.Raw), maxVerified),
+		})
+	}
+	c.read(f, e, raws)
+	for _, child := range f.Children {
+		ce := c.node(child)
+		e.Platforms = append(e.Platforms, ce)
+	}
+	return e
+}
+
+// file places evidence that was given as a file: it is about the image asked for, or about one of its platforms.
+func (c *collector) file(f *oci.Found, e *stemma.Evidence, raws []stemma.Raw) {
+	for _, raw := range raws {
+		about, into := f, e
+		for i, child := range f.Children {
+			if c.names(raw, child) {
+				about, into = child, e.Platforms[i]
+			}
+		}
+		raw.Of = about.Image.Digest
+		c.read(about, into, []stemma.Raw{raw})
+	}
+}
+
+// names reports whether a piece verifies as evidence about a child.
+func (c *collector) names(raw stemma.Raw, child *oci.Found) bool {
+	if raw.Format == stemma.FormatStatement {
+		s, err := stemma.ParseStatement(raw.Data)
+		if err != nil {
+			return false
+		}
+		_, reason, _ := s.Bind(child.Image.Digest, child.Manifest)
+		return reason == ""
+	}
+	if c.auth == nil {
+		return false
+	}
+	a, _ := c.auth.Authenticate(raw, c.artifact(child))
+	return a != nil
+}
+
+func (c *collector) artifact(f *oci.Found) sigstore.Artifact {
+	return sigstore.Artifact{Digest: f.Image.Digest, Content: f.Manifest, Now: c.at}
+}
+
+// piece is what became of one Raw.
+type piece struct {
+	attestation *stemma.Attestation
+	provenance  *stemma.Provenance
+	sbom        *stemma.SBOM
+	unsigned    *stemma.Unsigned
+	rejection   *stemma.Rejection
+}
+
+// read authenticates and reads pieces, as many at a time as there are processors.
+func (c *collector) read(f *oci.Found, e *stemma.Evidence, raws []stemma.Raw) {
+	pieces := make([]piece, len(raws))
+	next := make(chan int)
+	var wg sync.WaitGroup
+	for range min(len(raws), runtime.GOMAXPROCS(0)) {
+		wg.Go(func() {
+			for i := range next {
+				pieces[i] = c.one(f, raws[i])
+			}
+		})
+	}
+	for i := range raws {
+		next <- i
+	}
+	close(next)
+	wg.Wait()
+	for _, p := range pieces {
+		switch {
+		case p.rejection != nil:
+			e.Rejected = append(e.Rejected, *p.rejection)
+		case p.unsigned != nil:
+			e.Unsigned = append(e.Unsigned, *p.unsigned)
+		case p.attestation != nil:
+			e.Attestations = append(e.Attestations, *p.attestation)
+			if p.provenance != nil {
+				e.Provenance = append(e.Provenance, *p.provenance)
+			}
+			if p.sbom != nil {
+				e.SBOMs = append(e.SBOMs, *p.sbom)
+			}
+		}
+	}
+}
+
+func (c *collector) one(f *oci.Found, raw stemma.Raw) (p piece) {
+	reject := func(reason stemma.Reason, format string, args ...any) piece {
+		return piece{rejection: &stemma.Rejection{
+			Bundle: raw.ID(), Format: string(raw.Format), Place: raw.Place, Reason: reason, Detail: fmt.Sprintf(format, args...),
+		}}
+	}
+	// A reader that panics on hostile input has refused it (INV-2).
+	defer func() {
+		if r := recover(); r != nil {
+			p = reject(stemma.ReasonMalformed, "reading it panicked: %v", r)
+		}
+	}()
+	if raw.Format == stemma.FormatStatement {
+		return c.statement(f, raw, reject)
+	}
+	if c.auth == nil {
+		return reject(stemma.ReasonSignerUnknown, "no trust domain is available to verify it")
+	}
+	a, rejection := c.auth.Authenticate(raw, c.artifact(f))
+	if rejection != nil {
+		return piece{rejection: rejection}
+	}
+	p.attestation = a
+	var err error
+	if p.provenance, p.sbom, err = predicate.Read(*a); err != nil {
+		// A statement that is not what its type prescribes is not evidence, however well it is signed (CVE-2026-39395).
+		return reject(stemma.ReasonMalformed, "signed by %s, but its predicate is not a %s: %v", a.Signer, a.Statement.PredicateType, err)
+	}
+	return p
+}
+
+// statement reads one that nobody signed.
+func (c *collector) statement(f *oci.Found, raw stemma.Raw, reject func(stemma.Reason, string, ...any) piece) piece {
+	s, err := stemma.ParseStatement(raw.Data)
+	if err != nil {
+		return reject(stemma.ReasonMalformed, "%v", err)
+	}
+	u := &stemma.Unsigned{Bundle: raw.ID(), Place: raw.Place, Sealed: raw.Sealed, Statement: s}
+	_, reason, _ := s.Bind(f.Image.Digest, f.Manifest)
+	u.Bound = reason == ""
+	if u.Provenance, u.SBOM, err = predicate.ReadUnsigned(u.Bundle, s); err != nil {
+		return reject(stemma.ReasonMalformed, "unsigned, and its predicate is not a %s: %v", s.PredicateType, err)
+	}
+	return piece{unsigned: u}
+}
+
+// order makes the evidence independent of the order in which it was found.
+func (c *collector) order(e *stemma.Evidence) {
+	slices.SortFunc(e.Attestations, func(a, b stemma.Attestation) int { return cmp.Compare(a.Bundle, b.Bundle) })
+	slices.SortFunc(e.Provenance, func(a, b stemma.Provenance) int { return cmp.Compare(a.Bundle, b.Bundle) })
+	slices.SortFunc(e.SBOMs, func(a, b stemma.SBOM) int { return cmp.Compare(a.Bundle, b.Bundle) })
+	slices.SortFunc(e.Unsigned, func(a, b stemma.Unsigned) int { return cmp.Compare(a.Bundle, b.Bundle) })
+	slices.SortFunc(e.Rejected, func(a, b stemma.Rejection) int {
+		return cmp.Or(cmp.Compare(a.Bundle, b.Bundle), cmp.Compare(a.Place, b.Place), cmp.Compare(a.Reason, b.Reason))
+	})
+	slices.SortFunc(e.Unavailable, func(a, b stemma.Unavailable) int {
+		return cmp.Or(cmp.Compare(a.Place, b.Place), strings.Compare(a.Detail, b.Detail))
+	})
+	for _, child := range e.Platforms {
+		child.Trust = e.Trust
+		c.order(child)
+	}
+}

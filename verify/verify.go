@@ -1,0 +1,185 @@
+// Package verify is the pipeline: it resolves a reference once, collects all evidence about the image and each of its
+// platforms, authenticates it, and has the policy set judge it. Every edge (command line, gate, admission, monitor)
+// makes the same Request and renders the same Decision.
+//
+// A denial is not an error: Verify returns an error only when there is no decision, and then nothing may be admitted.
+package verify
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"stemma"
+	"stemma/internal/oci"
+	"stemma/internal/sigstore"
+	"stemma/policy"
+)
+
+// Config is what a Verifier works with. The zero value verifies under the built-in public-good trust domain, fetched
+// over TUF, and judges nothing.
+type Config struct {
+	// Policies judge the evidence. Without them there is Collect, and no Verify.
+	Policies *policy.Set
+
+	// Roots are trusted roots (Sigstore trusted_root.json) by the name of their trust domain. When one is given nothing
+	// is fetched over TUF: what has no root here is not available.
+	Roots map[string][]byte
+	// CacheDir keeps what TUF fetched. Empty: nothing is kept on disk.
+	CacheDir string
+
+	// Transport carries requests to registries. Nil: a hardened default.
+	Transport http.RoundTripper
+	// PlainHTTP lists the exact host:port of registries that are spoken to without TLS.
+	PlainHTTP []string
+
+	// Clock tells the time of a Request that does not. Nil: time.Now.
+	Clock func() time.Time
+}
+
+// Request asks about one image. It is all that differs between edges.
+type Request struct {
+	Image     string           // registry/repo[:tag][@digest] or oci:DIR[@digest]
+	Name      string           // for a layout, which has no name: the repository that it is an image of
+	Evidence  []policy.File    // further evidence: bundles, envelopes, or lines of either
+	Situation stemma.Situation // At is filled from Config.Clock when it is zero
+}
+
+// Result is a decision and the evidence that it rests on.
+type Result struct {
+	Decision *stemma.Decision
+	Evidence *stemma.Evidence
+}
+
+// Verifier verifies images. It is safe for concurrent use, and keeps what it authenticated.
+type Verifier struct {
+	config  Config
+	client  *oci.Client
+	auth    *sigstore.Authenticator // nil when no trust domain could be loaded
+	missing []stemma.Unavailable    // trust domains that could not be loaded
+}
+
+// Failure is the kind of an Error.
+type Failure string
+
+// Kinds of failures to answer at all.
+const (
+	Invalid     Failure = "invalid"     // the request or the configuration makes no sense
+	NotFound    Failure = "not-found"   // there is no such image
+	Unreachable Failure = "unreachable" // the registry does not answer, refuses, or asks to wait
+)
+
+// Error says why there is no decision, and what to do.
+type Error struct {
+	Kind Failure
+	Hint string // one sentence, or ""
+	Err  error
+}
+
+func (e *Error) Error() string { return e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// New loads the trust domains that the policies refer to (the built-in ones when there is no policy). A domain that
+// cannot be loaded is not an error here: whatever needs it will be Unknown. ctx bounds the loading only.
+func New(ctx context.Context, c Config) (*Verifier, error) {
+	if c.Clock == nil {
+		c.Clock = time.Now
+	}
+	client, err := oci.New(oci.Config{Transport: c.Transport, PlainHTTP: c.PlainHTTP})
+	if err != nil {
+		return nil, &Error{Kind: Invalid, Err: err}
+	}
+	v := &Verifier{config: c, client: client}
+	domains, err := v.domains(ctx)
+	if err != nil {
+		return nil, &Error{Kind: Invalid, Err: err}
+	}
+	if len(domains) > 0 {
+		if v.auth, err = sigstore.New(sigstore.Config{Domains: domains}); err != nil {
+			return nil, &Error{Kind: Invalid, Err: fmt.Errorf("combining trust domains: %w", err)}
+		}
+	}
+	return v, nil
+}
+
+// Verify collects and judges.
+func (v *Verifier) Verify(ctx context.Context, r Request) (*Result, error) {
+	if v.config.Policies == nil {
+		return nil, &Error{Kind: Invalid, Err: errors.New("verifying without a policy"), Hint: "give --policy FILE; an image without a policy is never allowed"}
+	}
+	if r.Situation.At.IsZero() {
+		r.Situation.At = v.config.Clock().UTC().Truncate(time.Second)
+	}
+	evidence, err := v.Collect(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return &Result{Decision: policy.Evaluate(v.config.Policies, evidence, r.Situation), Evidence: evidence}, nil
+}
+
+// Collect resolves the image once and returns everything that was found about that digest.
+func (v *Verifier) Collect(ctx context.Context, r Request) (*stemma.Evidence, error) {
+	ref, err := oci.ParseReference(r.Image)
+	if err != nil {
+		return nil, translate(err)
+	}
+	switch {
+	case r.Name != "" && ref.Layout == "":
+		// A registry's image has a name already; another one would choose another policy for it.
+		return nil, &Error{Kind: Invalid, Err: errors.New("a name for an image that has one: " + r.Image), Hint: "leave --name out; it is for oci:DIR"}
+	case r.Name != "":
+		named, err := oci.ParseReference(r.Name)
+		if err != nil || named.Layout != "" || named.Digest != "" {
+			return nil, &Error{Kind: Invalid, Err: fmt.Errorf("%q is not the name of a repository", r.Name), Hint: "write it as in the registry: ghcr.io/acme/api"}
+		}
+		r.Name = named.Repository
+	}
+	var extra []stemma.Raw
+	var refused []stemma.Rejection
+	for _, f := range r.Evidence {
+		raws, rejected, err := oci.ReadEvidenceFile(f.Name, bytes.NewReader(f.Data))
+		if err != nil {
+			return nil, &Error{Kind: Invalid, Err: err, Hint: "give a Sigstore bundle, a DSSE envelope, or a file with one of either a line"}
+		}
+		extra, refused = append(extra, raws...), append(refused, rejected...)
+	}
+	found, err := v.client.Open(ctx, ref)
+	if err != nil {
+		return nil, translate(err)
+	}
+	if r.Situation.At.IsZero() {
+		r.Situation.At = v.config.Clock().UTC().Truncate(time.Second)
+	}
+	c := &collector{auth: v.auth, at: r.Situation.At, name: r.Name}
+	evidence := c.node(found)
+	c.file(found, evidence, extra)
+	evidence.Rejected = append(evidence.Rejected, refused...)
+	evidence.Unavailable = append(evidence.Unavailable, v.missing...)
+	if v.auth != nil {
+		evidence.Trust = v.auth.Trust()
+	}
+	evidence.CollectedAt = r.Situation.At
+	c.order(evidence)
+	return evidence, nil
+}
+
+// translate makes an error of the registry client one of this package.
+func translate(err error) error {
+	var e *oci.Error
+	if !errors.As(err, &e) {
+		return &Error{Kind: Unreachable, Err: err}
+	}
+	kind := Unreachable
+	switch e.Kind {
+	case oci.NotFound:
+		kind = NotFound
+	case oci.Invalid:
+		kind = Invalid
+	}
+	return &Error{Kind: kind, Hint: e.Hint, Err: err}
+}
