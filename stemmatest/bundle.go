@@ -230,6 +230,18 @@ func (l Layer) Raw(place string, of stemma.Digest) stemma.Raw {
 	return stemma.Raw{Format: format, Data: l.Data, Annotations: l.Annotations, Place: place, Of: of}
 }
 
+// predicateType is that of the statement in the envelope, for annotations; "" where there is none.
+func (x *Signed) predicateType() string {
+	if x.Envelope == nil {
+		return ""
+	}
+	var s stemma.Statement
+	if err := stemma.DecodeJSON(x.Envelope.Payload, &s); err != nil {
+		return "" // a payload that is no statement has none
+	}
+	return s.PredicateType
+}
+
 // BundleLayer is the bundle as the layer of a referrer.
 func (x *Signed) BundleLayer() Layer {
 	mediaType := x.MediaType
@@ -240,13 +252,13 @@ func (x *Signed) BundleLayer() Layer {
 }
 
 // CosignAttestation is the signed envelope as a layer of cosign's .att manifest.
-func (x *Signed) CosignAttestation(predicateType string) (Layer, error) {
+func (x *Signed) CosignAttestation() (Layer, error) {
 	if x.Envelope == nil {
 		return Layer{}, errors.New("storing an attestation: it is not in an envelope")
 	}
 	l := Layer{MediaType: MediaTypeDSSE, Data: x.Envelope.JSON(), Annotations: x.cosign()}
 	l.Annotations["dev.cosignproject.cosign/signature"] = ""
-	l.Annotations["predicateType"] = predicateType
+	l.Annotations["predicateType"] = x.predicateType()
 	return l, nil
 }
 

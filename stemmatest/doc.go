@@ -7,10 +7,10 @@
 //
 //	world, err := stemmatest.NewWorld(stemmatest.Config{})
 //	image, err := world.PutImage("v2.0.1")
-//	signed, err := world.Provenance(image, stemmatest.Vary{
+//	signed, err := world.Attest(image, stemmatest.Vary{
 //		Build: func(b *stemmatest.GitHub) { b.Repository = "evil/app" },
 //	})
-//	err = world.Attach(image, signed)
+//	world.Attach(image, signed)
 //
 // The keys are made anew for each instance and are worth nothing outside of it: a second [NewSigstore] is the wrong
 // trust root of the first.

@@ -1,7 +1,6 @@
 package stemmatest
 
 import (
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -66,11 +65,31 @@ func Subject(name string, digests ...stemma.Digest) stemma.ResourceDescriptor {
 	return d
 }
 
-// tree turns a predicate into the generic form, so that Set reaches every part of it.
+// tree turns a predicate into maps and slices of any, so that Set reaches every part of it. Nothing is shared.
 func tree(v object) map[string]any {
-	out := map[string]any{}
-	if err := json.Unmarshal(canonical(v), &out); err != nil {
-		panic(fmt.Sprintf("stemmatest: reading back a predicate: %v", err)) // it was encoded in the line above
+	out := make(map[string]any, len(v))
+	for k, e := range v {
+		out[k] = generic(e)
 	}
 	return out
+}
+
+func generic(v any) any {
+	switch v := v.(type) {
+	case object:
+		return tree(v)
+	case []object:
+		out := make([]any, len(v))
+		for i, e := range v {
+			out[i] = tree(e)
+		}
+		return out
+	case []string:
+		out := make([]any, len(v))
+		for i, e := range v {
+			out[i] = e
+		}
+		return out
+	}
+	return v
 }
