@@ -39,7 +39,7 @@ type Envelope struct {
 
 // Signature is one signature of an envelope.
 type Signature struct {
-	KeyID string `json:"keyid,omitempty"`
+	KeyID string `json:"keyid"`
 	Sig   []byte `json:"sig"`
 }
 
@@ -52,13 +52,13 @@ func (e *Envelope) PAE() []byte {
 // JSON encodes the envelope.
 func (e *Envelope) JSON() []byte { return canonical(e) }
 
-// Sign adds a signature.
+// Sign adds a signature without key id, as cosign does. A key id is a hint that nothing protects.
 func (e *Envelope) Sign(s *Signer) error {
 	sig, err := s.Sign(e.PAE())
 	if err != nil {
 		return fmt.Errorf("signing envelope: %w", err)
 	}
-	e.Signatures = append(e.Signatures, Signature{KeyID: s.Hint, Sig: sig})
+	e.Signatures = append(e.Signatures, Signature{Sig: sig})
 	return nil
 }
 

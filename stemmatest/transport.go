@@ -1,6 +1,7 @@
 package stemmatest
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -38,7 +39,12 @@ func serve(h http.Handler, req *http.Request) (*http.Response, error) {
 	}
 	body, out := io.Pipe()
 	w := &responseWriter{header: http.Header{}, body: out, ready: make(chan struct{})}
+	// As over a real connection, the body breaks off when the request is given up.
+	stop := context.AfterFunc(req.Context(), func() {
+		_ = out.CloseWithError(req.Context().Err()) // always nil
+	})
 	go func() {
+		defer stop()
 		defer func() {
 			// A handler panics to cut the connection (http.ErrAbortHandler); the client sees the body break off.
 			if v := recover(); v != nil {
@@ -54,7 +60,6 @@ func serve(h http.Handler, req *http.Request) (*http.Response, error) {
 	}()
 	select {
 	case <-req.Context().Done():
-		_ = body.CloseWithError(req.Context().Err()) // lets the handler's writes return; always nil
 		return nil, req.Context().Err()
 	case <-w.ready:
 	}
