@@ -54,7 +54,7 @@ func serve(h http.Handler, req *http.Request) (*http.Response, error) {
 				return
 			}
 			w.WriteHeader(http.StatusOK)
-			_ = out.Close() // always nil
+			_ = out.CloseWithError(req.Context().Err()) // nil is the end of the body; always nil
 		}()
 		h.ServeHTTP(w, in)
 	}()
