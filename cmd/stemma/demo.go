@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"stemma"
+	"stemma/policy"
+	"stemma/stemmatest"
+	"stemma/verify"
+)
+
+//go:embed demo.yaml
+var demoPolicy []byte
+
+func (a *app) demoCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "demo",
+		Short: "A story in a world of its own: good and bad images, and why",
+		Long: `Makes a registry, a private Sigstore instance and five images in memory, judges each by one policy and explains the
+decision. No network, no files; about a second.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return a.demo(c.Context()) },
+	}
+}
+
+// scene is one image of the story.
+type scene struct {
+	title string
+	tag   string
+	tale  string
+	// stage puts the image and its evidence into the registry.
+	stage  func(*stemmatest.World, *stemmatest.Image) error
+	expect stemma.Verdict
+}
+
+func scenes() []scene {
+	attest := func(w *stemmatest.World, i *stemmatest.Image, v stemmatest.Vary) error {
+		signed, err := w.Attest(i, v)
+		if err == nil {
+			w.Attach(i, signed)
+		}
+		return err
+	}
+	return []scene{{
+		title: "The good image", tag: "v2.0.0", expect: stemma.Allow,
+		tale: "The release job of acme/app called the reusable workflow of trusted/builders, which built the image, signed its provenance and pushed both.",
+	}, {
+		title: "A tampered provenance", tag: "v2.0.1", expect: stemma.Deny,
+		tale: "Somebody pushed an image of his own, took the genuine provenance and put his digest where the real one stood.",
+		stage: func(w *stemmatest.World, i *stemmatest.Image) error {
+			genuine, err := w.Attest(w.Image, stemmatest.Vary{})
+			if err != nil {
+				return err
+			}
+			payload := strings.ReplaceAll(string(genuine.Envelope.Payload), w.Image.Digest().Hex(), i.Digest().Hex())
+			genuine.Envelope.Payload = []byte(payload)
+			w.Attach(i, genuine)
+			return nil
+		},
+	}, {
+		title: "Another artifact's provenance", tag: "v2.0.2", expect: stemma.Deny,
+		tale: "This time the provenance is left as it is: genuine, signed by the right workflow, and about another image of the same repository.",
+		stage: func(w *stemmatest.World, i *stemmatest.Image) error {
+			w.Attach(i, w.Provenance)
+			return nil
+		},
+	}, {
+		title: "A rogue workflow", tag: "v2.0.3", expect: stemma.Deny,
+		tale: "Somebody with write access to acme/app added a workflow on a branch, and had it build and attest an image. Every signature is valid.",
+		stage: func(w *stemmatest.World, i *stemmatest.Image) error {
+			return attest(w, i, stemmatest.Vary{Build: func(g *stemmatest.GitHub) {
+				g.Workflow, g.Ref = ".github/workflows/debug.yml", "refs/heads/wip"
+				g.Builder = "acme/app/.github/workflows/debug.yml@refs/heads/wip"
+			}})
+		},
+	}, {
+		title: "An unsigned image", tag: "v2.0.4", expect: stemma.Deny,
+		tale:  "Built on a laptop and pushed by hand. There is nothing to verify, and nothing is not a pass.",
+		stage: func(*stemmatest.World, *stemmatest.Image) error { return nil },
+	}}
+}
+
+func (a *app) demo(ctx context.Context) error {
+	world, err := stemmatest.NewWorld(stemmatest.Config{})
+	if err != nil {
+		return err
+	}
+	set, err := policy.Load(policy.File{Name: "demo.yaml", Data: demoPolicy})
+	if err != nil {
+		return err
+	}
+	v, err := verify.New(ctx, verify.Config{
+		Policies: set, Transport: world.Transport(),
+		Roots: map[string][]byte{policy.PublicGood: world.Sigstore.TrustedRoot()},
+	})
+	if err != nil {
+		return err
+	}
+	p := colours(a.stdout)
+	fmt.Fprintf(a.stdout, "A registry, a Sigstore instance and five images, all in memory. One policy, demo.yaml:\n\n")
+	for line := range strings.Lines(string(demoPolicy)) {
+		fmt.Fprint(a.stdout, "    ", p.dim(strings.TrimRight(line, "\n")), "\n")
+	}
+	for n, s := range scenes() {
+		fmt.Fprintf(a.stdout, "\n%s\n%s\n\n", p.bold(fmt.Sprintf("── %d. %s ", n+1, s.title)+strings.Repeat("─", 60-len(s.title))), wrap(s.tale, 100))
+		if s.stage != nil {
+			image, err := world.PutImage(s.tag)
+			if err != nil {
+				return err
+			}
+			if err := s.stage(world, image); err != nil {
+				return err
+			}
+		}
+		asked := "ghcr.io/acme/app:" + s.tag
+		result, err := v.Verify(ctx, verify.Request{Image: asked, Situation: stemma.Situation{At: world.Now}})
+		if err != nil {
+			return err
+		}
+		a.printDecision(result.Decision, asked, false)
+		if result.Decision.Verdict != s.expect {
+			return fmt.Errorf("scene %d ended with %s, not %s", n+1, result.Decision.Verdict, s.expect)
+		}
+	}
+	fmt.Fprintf(a.stdout, "\n%s\n", wrap("Only the first would have been deployed. Try your own: stemma inspect IMAGE shows what there is to require, "+
+		"stemma policy explain lists the rules, and README.md has a policy to start from.", 100))
+	return nil
+}
+
+// wrap breaks text into lines of at most width runes.
+func wrap(text string, width int) string {
+	var b strings.Builder
+	column := 0
+	for word := range strings.FieldsSeq(text) {
+		if column > 0 && column+1+len(word) > width {
+			b.WriteByte('\n')
+			column = 0
+		} else if column > 0 {
+			b.WriteByte(' ')
+			column++
+		}
+		b.WriteString(word)
+		column += len(word)
+	}
+	return b.String()
+}
