@@ -118,9 +118,9 @@ func (g GitHub) defaults() GitHub {
 	def(&g.Event, "push")
 	def(&g.Workflow, ".github/workflows/release.yml")
 	def(&g.Name, "Release")
-	if g.Builder == "" {
-		g.Builder = g.Repository + "/" + g.Workflow + "@" + g.Ref
-		def(&g.BuilderSHA, g.SHA)
+	def(&g.Builder, g.Repository+"/"+g.Workflow+"@"+g.Ref)
+	if strings.HasPrefix(g.Builder, g.Repository+"/") && strings.HasSuffix(g.Builder, "@"+g.Ref) {
+		def(&g.BuilderSHA, g.SHA) // a workflow of the repository itself, as it is at the commit that is built
 	}
 	def(&g.BuilderSHA, Commit(g.Builder))
 	def(&g.Runner, "github-hosted")

@@ -21,7 +21,7 @@ type World struct {
 	Registry *Registry // ghcr.io
 	Network  Network   // all hosts that exist: ghcr.io
 
-	Build GitHub // the job that builds and signs
+	Build GitHub // the job that builds and signs, every field filled
 
 	Image      *Image
 	Provenance *Signed
@@ -91,6 +91,9 @@ func (w *World) Attest(i *Image, v Vary) (*Signed, error) {
 	build := w.Build
 	if v.Build != nil {
 		v.Build(&build)
+		if build.Builder != w.Build.Builder && build.BuilderSHA == w.Build.BuilderSHA {
+			build.BuilderSHA = "" // another workflow is at another commit, unless the change says which
+		}
 	}
 	cert := build.Certificate()
 	if v.Certificate != nil {

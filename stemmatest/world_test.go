@@ -146,6 +146,13 @@ func TestVary(t *testing.T) {
 	if c[12] != "https://github.com/evil/app" || s.At(repository...).Text() != c[12] || c[5] != "evil/app" || c[16] != "https://github.com/evil" {
 		t.Errorf("another repository: certificate %q, statement %q", c[12], s.At(repository...).Text())
 	}
+	c, s = get(stemmatest.Vary{Build: func(b *stemmatest.GitHub) {
+		b.Workflow, b.Ref = ".github/workflows/debug.yml", "refs/heads/wip"
+		b.Builder = "acme/app/.github/workflows/debug.yml@refs/heads/wip"
+	}})
+	if c[9] != c[18] || c[10] != c[13] || s.At("runDetails", "builder", "id").Text() != c[9] {
+		t.Errorf("a workflow of the repository itself: signer %s at %s, source at %s", c[9], c[10], c[13])
+	}
 	c, s = get(stemmatest.Vary{Certificate: func(c *stemmatest.Certificate) { c.Extensions[12] = "https://github.com/evil/app" }})
 	if c[12] != "https://github.com/evil/app" || s.At(repository...).Text() != "https://github.com/acme/app" {
 		t.Errorf("another repository in the certificate: certificate %q, statement %q", c[12], s.At(repository...).Text())
