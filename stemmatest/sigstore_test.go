@@ -121,6 +121,20 @@ func TestBundlesVerify(t *testing.T) {
 	}
 }
 
+// The public v2 logs sign their checkpoints with Ed25519.
+func TestTiledLogWithEd25519(t *testing.T) {
+	s := newSigstore(t)
+	s.Tiles.Key = must[*stemmatest.Signer](t)(stemmatest.NewKey(stemmatest.Ed25519, "")).Key
+	x := must[*stemmatest.Signed](t)(s.Attest(stemmatest.Sign{As: job(), Entry: stemmatest.EntryHashedRekord002}, provenance()))
+	if err := (verifier{trust: s.TrustedRoot()}).verify(t, x.Bundle(), imageDigest()); err != nil {
+		t.Error(err)
+	}
+	s.Tiles.Key = must[*stemmatest.Signer](t)(stemmatest.NewKey(stemmatest.Ed25519, "")).Key
+	if err := (verifier{trust: s.TrustedRoot()}).verify(t, x.Bundle(), imageDigest()); err == nil {
+		t.Error("verifies under another log key")
+	}
+}
+
 func TestMessageSignaturesVerify(t *testing.T) {
 	s := newSigstore(t)
 	for _, entry := range []stemmatest.EntryKind{stemmatest.EntryHashedRekord001, stemmatest.EntryHashedRekord002} {

@@ -3,6 +3,7 @@ package stemmatest
 import (
 	"bytes"
 	"crypto"
+	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -160,7 +161,7 @@ func canonical(v any) []byte {
 // its leaves, and proves inclusion in the tree of the moment.
 type Log struct {
 	URL    string
-	Key    crypto.Signer
+	Key    crypto.Signer // ECDSA P-256; Ed25519, as the public v2 logs have it, for a tiled log only
 	Origin string // first line of its checkpoints
 	Name   string // name in its signature lines
 	Tiled  bool   // Rekor v2: neither promise nor integrated time
@@ -173,7 +174,7 @@ type Log struct {
 // Entry is an entry as bundles carry it. It is plain data: edit it after it was made, or before Promise.
 type Entry struct {
 	Kind  EntryKind
-	LogID []byte // SHA-256 of the log's public key
+	LogID []byte // Log.ID
 	Index int64
 	Time  int64 // integrated time, seconds since 1970; 0: none
 	Body  []byte
@@ -189,8 +190,8 @@ type Proof struct {
 	Checkpoint  string
 }
 
-// ID is the identity of the log: the SHA-256 of its public key.
-func (l *Log) ID() []byte { return keyID(l.Key) }
+// ID is the identity of the log: the SHA-256 of its public key, or, for Ed25519, the key id of its notes in full.
+func (l *Log) ID() []byte { return noteKeyID(l.Name, l.Key) }
 
 // Append logs the content and returns its entry with proof and, unless the log is tiled, promise.
 func (l *Log) Append(kind EntryKind, c Content, at time.Time) (*Entry, error) {
@@ -262,9 +263,19 @@ func SignNote(text string, signers ...NoteSigner) (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("signing note as %s: %w", s.Name, err)
 		}
-		note += fmt.Sprintf("— %s %s\n", s.Name, base64.StdEncoding.EncodeToString(append(keyID(s.Key)[:4:4], sig...)))
+		note += fmt.Sprintf("— %s %s\n", s.Name, base64.StdEncoding.EncodeToString(append(noteKeyID(s.Name, s.Key)[:4:4], sig...)))
 	}
 	return note, nil
+}
+
+// noteKeyID is the id of which a signature line holds the first four bytes (C2SP signed-note): for Ed25519
+// SHA-256(name || 0x0A || 0x01 || key), for ECDSA the SHA-256 of the SubjectPublicKeyInfo.
+func noteKeyID(name string, key crypto.Signer) []byte {
+	if pub, ok := key.Public().(ed25519.PublicKey); ok {
+		sum := sha256.Sum256(append([]byte(name+"\n\x01"), pub...))
+		return sum[:]
+	}
+	return keyID(key)
 }
 
 func leafHash(b []byte) []byte {

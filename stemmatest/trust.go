@@ -72,9 +72,9 @@ func (t TrustedRoot) JSON() []byte { return canonical(t) }
 func (s *Sigstore) Trust() TrustedRoot {
 	from := s.Now.Add(-year)
 	window := func() *Validity { return &Validity{Start: &from} }
-	log := func(url string, key crypto.Signer) TrustedLog {
+	log := func(url string, id []byte, key crypto.Signer) TrustedLog {
 		return TrustedLog{
-			BaseURL: url, HashAlgorithm: "SHA2_256", LogID: TrustedID{KeyID: keyID(key)},
+			BaseURL: url, HashAlgorithm: "SHA2_256", LogID: TrustedID{KeyID: id},
 			PublicKey: TrustedKey{RawBytes: publicKey(key), KeyDetails: keyDetails(key.Public()), ValidFor: window()},
 		}
 	}
@@ -89,9 +89,9 @@ func (s *Sigstore) Trust() TrustedRoot {
 	tsa := append([]*x509.Certificate{s.TSA.Signer.Certificate}, s.TSA.Signer.Chain...)
 	return TrustedRoot{
 		MediaType:              "application/vnd.dev.sigstore.trustedroot+json;version=0.1",
-		TLogs:                  []TrustedLog{log(s.Rekor.URL, s.Rekor.Key), log(s.Tiles.URL, s.Tiles.Key)},
+		TLogs:                  []TrustedLog{log(s.Rekor.URL, s.Rekor.ID(), s.Rekor.Key), log(s.Tiles.URL, s.Tiles.ID(), s.Tiles.Key)},
 		CertificateAuthorities: []TrustedAuthority{authority(s.Fulcio.URL, s.Fulcio.Chain())},
-		CTLogs:                 []TrustedLog{log(s.CT.URL, s.CT.Key)},
+		CTLogs:                 []TrustedLog{log(s.CT.URL, keyID(s.CT.Key), s.CT.Key)},
 		TimestampAuthorities:   []TrustedAuthority{authority(s.TSA.URL, tsa)},
 	}
 }
