@@ -162,10 +162,10 @@ func canonical(v any) []byte {
 type Log struct {
 	URL    string
 	Key    crypto.Signer // ECDSA P-256; Ed25519, as the public v2 logs have it, for a tiled log only
-	Origin string // first line of its checkpoints
-	Name   string // name in its signature lines
-	Tiled  bool   // Rekor v2: neither promise nor integrated time
-	Shard  int64  // v1: entries in older shards, by which the index in the log differs from the one in the tree
+	Origin string        // first line of its checkpoints
+	Name   string        // name in its signature lines
+	Tiled  bool          // Rekor v2: neither promise nor integrated time
+	Shard  int64         // v1: entries in older shards, by which the index in the log differs from the one in the tree
 
 	mu     sync.Mutex
 	leaves [][]byte
