@@ -40,6 +40,5 @@ fuzz:
 	done
 
 # bench prints the table of speed and memory: library figures first, then whole processes.
-bench: build
-	@go test -run '^$$' -bench . -benchmem ./internal/sigstore ./policy ./verify
-	@go test -count=1 -run '^TestProcessFigures$$' -v ./cmd/stemma -args -figures
+bench:
+	go test -run '^$$' -bench . -benchmem ./internal/sigstore ./policy ./verify ./cmd/stemma

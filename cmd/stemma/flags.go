@@ -67,8 +67,11 @@ func (f *collecting) check() error {
 }
 
 // verifier builds a Verifier from the flags.
-func (f *collecting) verifier(ctx context.Context, set *policy.Set) (*verify.Verifier, error) {
-	config := verify.Config{Policies: set, CacheDir: f.cacheDir, PlainHTTP: f.plainHTTP, Roots: map[string][]byte{}}
+func (a *app) verifier(ctx context.Context, f *collecting, set *policy.Set) (*verify.Verifier, error) {
+	config := verify.Config{
+		Policies: set, CacheDir: f.cacheDir, PlainHTTP: f.plainHTTP, Roots: map[string][]byte{},
+		Transport: a.transport, Clock: a.clock,
+	}
 	for _, arg := range f.roots {
 		name, file, ok := strings.Cut(arg, "=")
 		if !ok {

@@ -34,7 +34,7 @@ each place answered.`,
 			if err := flags.check(); err != nil {
 				return err
 			}
-			v, err := flags.verifier(c.Context(), nil)
+			v, err := a.verifier(c.Context(), &flags, nil)
 			if err != nil {
 				return err
 			}

@@ -10,11 +10,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/signal"
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -34,36 +36,37 @@ const (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	a := &app{stdout: os.Stdout, stderr: os.Stderr}
+	code := a.run(ctx, os.Args[1:])
 	stop()
 	os.Exit(code)
 }
 
-// run is the whole program, for main and for tests.
-func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
+// app is what all verbs share.
+type app struct {
+	stdout, stderr io.Writer
+	code           int
+
+	clock     func() time.Time  // nil: time.Now
+	transport http.RoundTripper // nil: the network
+}
+
+// run is the whole program. Whatever happens in it, nothing is allowed by accident.
+func (a *app) run(ctx context.Context, args []string) (code int) {
 	defer func() {
 		if r := recover(); r != nil {
-			fmt.Fprintf(stderr, "stemma: internal error: %v\n  nothing was allowed; please report this with the command line\n", r)
+			a.complain(fmt.Sprintf("internal error: %v", r), "nothing was allowed; please report this with the command line")
 			code = exitInternal
 		}
 	}()
-	app := &app{stdin: stdin, stdout: stdout, stderr: stderr}
-	root := app.command()
+	root := a.command()
 	root.SetArgs(args)
-	root.SetIn(stdin)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
 	if err := root.ExecuteContext(ctx); err != nil {
-		return app.report(err)
+		return a.report(err)
 	}
-	return app.code
-}
-
-// app is what all verbs share.
-type app struct {
-	stdin          io.Reader
-	stdout, stderr io.Writer
-	code           int
+	return a.code
 }
 
 func (a *app) command() *cobra.Command {

@@ -40,7 +40,7 @@ was wanted, by which line of which policy, on what proof, and what to do.`,
 			if err != nil {
 				return err
 			}
-			v, err := flags.verifier(c.Context(), set)
+			v, err := a.verifier(c.Context(), &flags, set)
 			if err != nil {
 				return err
 			}
