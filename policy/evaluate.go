@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"encoding/base32"
@@ -18,39 +19,86 @@ const Version = "0.1"
 // Evaluate judges evidence by a set. It is pure, and total: whatever the evidence holds, the result is a complete
 // Decision, and a panic inside a rule is an Unknown of that rule, never an Allow.
 func Evaluate(set *Set, evidence *stemma.Evidence, situation stemma.Situation) *stemma.Decision {
+	if set == nil {
+		set = &Set{} // no policy: refuses
+	}
+	if evidence == nil {
+		evidence = &stemma.Evidence{}
+	}
 	d := &stemma.Decision{
-		Image: evidence.Image, Situation: situation, Set: set.Digest, Trust: evidence.Trust,
+		Image: evidence.Image, Situation: situation, Set: set.Digest, Trust: slices.SortedFunc(slices.Values(evidence.Trust), compareTrust),
 		Policies: []stemma.PolicyRef{}, Help: set.spec.Help.String(), Version: Version,
 	}
 	d.Effect = stemma.Admit
-	matched := false
+	leveled := false
 	for _, p := range set.policies {
 		pattern, vars, ok := p.spec.Match.match(evidence.Image.Repository)
 		if !ok {
 			continue
 		}
-		matched = true
 		mode := cmp.Or(p.spec.Mode, Enforce)
-		d.Policies = append(d.Policies, stemma.PolicyRef{Name: p.name, Digest: p.id, Mode: string(mode), Why: pattern})
 		j := &judgement{policy: p, spec: &p.spec, evidence: evidence, at: situation, vars: vars}
 		findings, level := j.run()
-		if len(d.Policies) == 1 || level < d.Level {
-			d.Level = level
+		if p.spec.Provenance != nil && (!leveled || level < d.Level) {
+			d.Level, leveled = level, true
 		}
+		missing := p.spec.notRequired()
+		if len(d.Policies) > 0 {
+			missing = slices.DeleteFunc(missing, func(block string) bool { return !slices.Contains(d.NotRequired, block) })
+		}
+		d.NotRequired = missing
+		d.Policies = append(d.Policies, stemma.PolicyRef{Name: p.name, Digest: p.id, Mode: string(mode), Why: pattern})
 		d.Findings = append(d.Findings, findings...)
-		d.NotRequired = append(d.NotRequired, p.spec.notRequired()...)
+		d.Skipped = append(d.Skipped, set.skipped(p)...)
 		d.Effect = stronger(d.Effect, effectOf(mode, verdictOf(findings)))
 	}
-	if !matched {
+	if len(d.Policies) == 0 {
 		d.Findings = []stemma.Finding{unmatched(set, evidence)}
 		d.Effect = map[Unmatched]stemma.Effect{UnmatchedAllow: stemma.Admit, UnmatchedWarn: stemma.Warn}[set.spec.Unmatched]
 		d.Effect = cmp.Or(d.Effect, stemma.Refuse)
 	}
-	slices.Sort(d.NotRequired)
-	d.NotRequired = slices.Compact(d.NotRequired)
+	slices.Sort(d.Skipped)
+	d.Skipped = slices.Compact(d.Skipped)
 	d.Verdict = verdictOf(d.Findings)
 	seal(d, evidence)
 	return d
+}
+
+func compareTrust(a, b stemma.TrustRef) int {
+	return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Digest, b.Digest))
+}
+
+// skipped says, for every trust domain under which the policy accepts identities, what its signatures need not prove.
+func (s *Set) skipped(p *loaded) []string {
+	var out []string
+	for _, name := range p.trust() {
+		if name == GitHubTrust {
+			out = append(out, "trust domain github does not require: log, sct (GitHub's instance offers neither)")
+		}
+		for _, t := range s.spec.Trust {
+			if t.Name != name {
+				continue
+			}
+			var none []string
+			if t.Requires.Log == None {
+				none = append(none, "log")
+			}
+			// A log entry carries a time of its own, so that only where neither is required time comes from nowhere.
+			if t.Requires.Timestamp == None && t.Requires.Log == None {
+				none = append(none, "timestamp")
+			}
+			if t.Requires.SCT == None {
+				none = append(none, "sct")
+			}
+			if len(none) > 0 {
+				out = append(out, "trust domain "+name+" does not require: "+strings.Join(none, ", "))
+			}
+			if t.Time == None {
+				out = append(out, "trust domain "+name+" proves no signing time")
+			}
+		}
+	}
+	return out
 }
 
 // match returns the pattern that matched and what its captures bind.
@@ -93,57 +141,60 @@ func unmatched(set *Set, evidence *stemma.Evidence) stemma.Finding {
 	return f
 }
 
-// run applies every rule in force to the image.
-func (j *judgement) run() ([]stemma.Finding, stemma.Level) {
+// run applies every rule in force to the image. A panic outside of a rule leaves the whole policy Unknown.
+func (j *judgement) run() (findings []stemma.Finding, level stemma.Level) {
+	defer func() {
+		if p := recover(); p != nil {
+			findings, level = []stemma.Finding{j.finding(imageAuthentic(), panicked(p))}, 0
+		}
+	}()
 	rules := slices.DeleteFunc(Rules(), func(r Rule) bool { return !r.inForce(j.policy) })
 	j.collect(rules)
-	selected := j.choose()
-	var findings []stemma.Finding
 	each := 0
 	for _, rule := range rules {
-		var r result
-		switch {
-		case rule.image != nil:
-			r = guard(func() result { return rule.image(j) })
-		case len(selected) == 0:
-			r = j.dependent()
-			each++
-		default:
-			r = worst(selected, each)
-			each++
-		}
-		if r.outcome == stemma.NotApplicable {
+		if rule.each == nil {
 			continue
 		}
-		findings = append(findings, j.finding(rule, r))
+		if len(j.candidates) == 0 {
+			j.cells = append(j.cells, j.dependent())
+		} else {
+			j.cells = append(j.cells, j.together(each))
+		}
+		each++
 	}
-	level := stemma.Level(0)
-	if len(selected) > 0 {
-		level, _ = j.level(selected[0])
-		for _, c := range selected[1:] {
-			l, _ := j.level(c)
-			level = min(level, l)
+	each = 0
+	for _, rule := range rules {
+		var r result
+		if rule.image != nil {
+			r = guard(func() result { return rule.image(j) })
+		} else {
+			r = j.cells[each]
+			each++
+		}
+		if r.outcome != stemma.NotApplicable {
+			findings = append(findings, j.finding(rule, r))
 		}
 	}
-	return findings, level
+	return findings, j.decidedLevel()
+}
+
+// bound reports whether an attestation is about this very image. That its authenticator says so is not enough: the
+// manifest that it matched must be the one that is judged, never a child, a parent or a sibling.
+func (j *judgement) bound(a *stemma.Attestation) bool {
+	return a.Binding.Kind == stemma.BindingExact && a.Binding.Member == j.evidence.Image.Digest && a.Binding.Member != ""
 }
 
 // collect finds the provenance about this very image and judges each by every rule that concerns one.
 func (j *judgement) collect(rules []Rule) {
 	for i := range j.evidence.Provenance {
 		p := &j.evidence.Provenance[i]
-		k := slices.IndexFunc(j.evidence.Attestations, func(a stemma.Attestation) bool { return a.Bundle == p.Bundle })
-		if k < 0 || j.evidence.Attestations[k].Binding.Kind != stemma.BindingExact {
-			continue
+		for k := range j.evidence.Attestations {
+			// One bundle can be authentic under several trust domains: each is an attestation of its own.
+			if a := &j.evidence.Attestations[k]; p.Bundle != "" && a.Bundle == p.Bundle && !a.Signature && j.bound(a) {
+				j.identify(a, p)
+			}
 		}
-		c := &candidate{attestation: &j.evidence.Attestations[k], provenance: p}
-		if j.spec.Provenance != nil {
-			j.identify(c)
-		}
-		j.candidates = append(j.candidates, c)
 	}
-	// Order is that of the digests, so that the order in which evidence was found never matters.
-	slices.SortFunc(j.candidates, func(a, b *candidate) int { return cmp.Compare(a.provenance.Bundle, b.provenance.Bundle) })
 	for _, c := range j.candidates {
 		for _, rule := range rules {
 			if rule.each != nil {
@@ -151,45 +202,41 @@ func (j *judgement) collect(rules []Rule) {
 			}
 		}
 	}
+	slices.SortFunc(j.candidates, compareCandidates)
+	j.candidates = slices.CompactFunc(j.candidates, func(a, b *candidate) bool { return compareCandidates(a, b) == 0 })
 }
 
-// choose puts first the provenance that meets the policy, or else the one that comes closest: one statement must meet all
-// requirements, they are never collected from several. It returns it, and with atLeast
-// as many distinct signers as are asked for.
-func (j *judgement) choose() []*candidate {
-	if j.spec.Provenance == nil || len(j.candidates) == 0 {
-		return nil
-	}
-	slices.SortStableFunc(j.candidates, func(a, b *candidate) int {
-		return cmp.Or(
-			cmp.Compare(min(len(b.builders), 1), min(len(a.builders), 1)), // an accepted builder first
-			compareResults(a.results, b.results),
-			cmp.Compare(b.nearest.rank, a.nearest.rank),
-		)
-	})
-	selected := []*candidate{j.candidates[0]}
-	for _, c := range j.candidates[1:] {
-		if len(selected) == j.spec.Provenance.By.AtLeast {
-			break
+// compareCandidates puts first the provenance that meets the policy, or else the one that comes closest. It is a total
+// order by content, so that the order in which evidence was found never matters.
+func compareCandidates(a, b *candidate) int {
+	ready := func(c *candidate) int {
+		if c.accepted() {
+			return 0
 		}
-		if len(c.builders) > 0 && !slices.ContainsFunc(selected, func(s *candidate) bool {
-			return distinctID(s.attestation.Signer) == distinctID(c.attestation.Signer)
-		}) {
-			selected = append(selected, c)
-		}
+		return 1
 	}
-	return selected
+	order := cmp.Or(
+		cmp.Compare(ready(a), ready(b)),
+		compareResults(a.results, b.results),
+		cmp.Compare(b.away.rank, a.away.rank),
+		cmp.Compare(a.provenance.Bundle, b.provenance.Bundle),
+		cmp.Compare(a.attestation.Signer.Trust, b.attestation.Signer.Trust),
+		cmp.Compare(a.builder, b.builder),
+	)
+	if order == 0 && (a.attestation != b.attestation || a.provenance != b.provenance) {
+		order = bytes.Compare(encode([]any{a.attestation, a.provenance}), encode([]any{b.attestation, b.provenance}))
+	}
+	return order
 }
 
 func compareResults(a, b []result) int {
 	tally := func(rs []result) (fails, unknowns int) {
 		for _, r := range rs {
-			switch r.outcome {
-			case stemma.Pass, stemma.NotApplicable:
-			case stemma.Fail:
-				fails++
-			default:
+			switch badness(r.outcome) {
+			case 1:
 				unknowns++
+			case 2:
+				fails++
 			}
 		}
 		return fails, unknowns
@@ -199,34 +246,105 @@ func compareResults(a, b []result) int {
 	return cmp.Or(cmp.Compare(af, bf), cmp.Compare(au, bu))
 }
 
-// worst is the least safe result of one rule among the selected candidates.
-func worst(selected []*candidate, rule int) result {
-	r := selected[0].results[rule]
-	for _, c := range selected[1:] {
-		if badness(c.results[rule].outcome) > badness(r.outcome) {
-			r = c.results[rule]
+// enough reports whether the candidates that are good come from as many distinct builders as the policy asks for.
+func (j *judgement) enough(good func(*candidate) bool) bool {
+	return j.distinct(good) >= j.spec.Provenance.By.AtLeast
+}
+
+func (j *judgement) distinct(good func(*candidate) bool) int {
+	matches := map[string][]string{}
+	for _, c := range j.candidates {
+		if good(c) {
+			id := distinctID(c.attestation.Signer)
+			matches[id] = append(matches[id], c.builder)
 		}
 	}
-	return r
+	return distinct(matches)
+}
+
+// together is what all candidates say of the rule with index i among those that judge each. It passes when one
+// candidate passes it (with atLeast: candidates of as many distinct builders). So evidence that is withheld can take a
+// Pass away and never give one. That the same candidate passes all rules is a rule of its own, provenance.whole.
+func (j *judgement) together(i int) result {
+	first := func(good func(*candidate) bool) *result {
+		for _, c := range j.candidates {
+			if good(c) {
+				return &c.results[i]
+			}
+		}
+		return nil
+	}
+	atMost := func(worst int) func(*candidate) bool {
+		return func(c *candidate) bool { return badness(c.results[i].outcome) <= worst }
+	}
+	failed := func(c *candidate) bool { return badness(c.results[i].outcome) == 2 }
+	met := first(atMost(0))
+	switch {
+	case met != nil && j.enough(atMost(0)):
+		return *met
+	case j.enough(atMost(1)):
+		return *first(func(c *candidate) bool { return badness(c.results[i].outcome) == 1 })
+	}
+	if r := first(func(c *candidate) bool { return failed(c) && c.accepted() }); r != nil || met == nil {
+		if r == nil {
+			r = first(failed)
+		}
+		if r != nil {
+			return *r
+		}
+	}
+	by := j.spec.Provenance.By
+	want := count(by.AtLeast, "distinct builder") + " of " + strings.Join(by.Of, ", ")
+	if u := j.unseen(want, "provenance.by"); u != nil {
+		return *u
+	}
+	return result{
+		outcome: stemma.Fail, reason: stemma.ReasonThreshold, got: count(j.distinct(atMost(0)), "accepted builder"), want: want, path: "provenance.by",
+	}
+}
+
+// decidedLevel is the lowest level of the provenances that decide: the nearest one, with atLeast the nearest of as many
+// distinct builders.
+func (j *judgement) decidedLevel() stemma.Level {
+	if j.spec.Provenance == nil || len(j.candidates) == 0 {
+		return 0
+	}
+	level, _ := j.level(j.candidates[0])
+	matches := map[string][]string{}
+	for _, c := range j.candidates {
+		before := distinct(matches)
+		if before == j.spec.Provenance.By.AtLeast || !c.accepted() {
+			break
+		}
+		id := distinctID(c.attestation.Signer)
+		matches[id] = append(matches[id], c.builder)
+		if distinct(matches) > before {
+			l, _ := j.level(c)
+			level = min(level, l)
+		}
+	}
+	return level
 }
 
 func badness(o stemma.Outcome) int {
 	switch o {
-	case stemma.NotApplicable:
+	case stemma.NotApplicable, stemma.Pass:
 		return 0
-	case stemma.Pass:
-		return 1
 	case stemma.Fail:
-		return 3
+		return 2
 	}
-	return 2
+	return 1
+}
+
+func panicked(p any) result {
+	return result{outcome: stemma.Unknown, reason: stemma.ReasonBadAnswer, detail: fmt.Sprintf("internal error while judging: %v", p)}
 }
 
 // guard turns a panic of a rule into an Unknown (INV-2).
 func guard(check func() result) (r result) {
 	defer func() {
 		if p := recover(); p != nil {
-			r = result{outcome: stemma.Unknown, reason: stemma.ReasonBadAnswer, detail: fmt.Sprintf("internal error while judging: %v", p)}
+			r = panicked(p)
 		}
 	}()
 	return check()
@@ -339,6 +457,9 @@ func DigestOf(e *stemma.Evidence) stemma.Digest {
 		parts = append(parts, "trust "+t.Name+" "+string(t.Digest))
 	}
 	for _, c := range e.Platforms {
+		if c == nil {
+			continue
+		}
 		parts = append(parts, "platform "+string(DigestOf(c)))
 	}
 	slices.Sort(parts)

@@ -76,7 +76,7 @@ func (g GitHub) differs(id stemma.Identity) difference {
 	if !ok {
 		return difference{stemma.ReasonBuilder, describe(id), g.describe(), "github.workflow", 3}
 	}
-	if _, ok := g.Workflow.match(got.path, nil); !ok {
+	if _, ok := Pattern(foldOwner(string(g.Workflow))).match(foldOwner(got.path), nil); !ok {
 		return difference{stemma.ReasonBuilder, got.path + " @ " + got.ref, g.describe(), "github.workflow", 3 + common(got.path, string(g.Workflow))}
 	}
 	if !g.acceptsRef(got.ref, id.Claims[stemma.ClaimBuildSignerDigest]) {
@@ -191,10 +191,24 @@ func distinct(matches map[string][]string) int {
 	return n
 }
 
-// distinctID is what makes two signers the same one: the key, or issuer and subject.
+// distinctID is what makes two signers the same one: the key, or the issuer and the subject. Of a workflow the ref does
+// not count: who controls it controls it at all its tags. The trust domain does not count either.
 func distinctID(id stemma.Identity) string {
 	if id.KeyID != "" {
 		return "key\x00" + string(id.Key)
 	}
+	if w, ok := parseWorkflow(id.Subject); ok {
+		return id.Issuer + "\x00" + foldOwner(w.path)
+	}
 	return id.Issuer + "\x00" + id.Subject
+}
+
+// foldOwner lower-cases owner and repository of a workflow's path, which name the same thing on GitHub in any case. The
+// rest is the path of a file, where case counts.
+func foldOwner(path string) string {
+	parts := strings.SplitN(path, "/", 3)
+	for i := range min(2, len(parts)) {
+		parts[i] = strings.ToLower(parts[i])
+	}
+	return strings.Join(parts, "/")
 }

@@ -168,10 +168,13 @@ func matchPart(pattern, s string) bool {
 
 // expand writes the bound captures into the pattern, for messages.
 func (p Pattern) expand(vars map[string]string) string {
-	s := string(p)
-	for name, value := range vars {
-		s = strings.ReplaceAll(s, "{"+name+"}", value)
-		s = strings.ReplaceAll(s, "{"+name+"**}", value)
+	parts := strings.Split(string(p), "/")
+	for i, c := range parts {
+		if name, _, ok := capture(c); ok {
+			if value, bound := vars[name]; bound {
+				parts[i] = value
+			}
+		}
 	}
-	return s
+	return strings.Join(parts, "/")
 }

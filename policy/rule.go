@@ -1,7 +1,9 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 
 	"stemma"
 )
@@ -27,7 +29,7 @@ func Rules() []Rule {
 	return []Rule{
 		imageAuthentic(), signatureBy(),
 		provenancePresent(), builderApproved(), builderTrigger(), builderRunner(),
-		provenanceFormat(), provenanceLevel(), provenanceAge(), provenanceConsistent(), provenanceAgreement(),
+		provenanceFormat(), provenanceLevel(), provenanceAge(), provenanceConsistent(), provenanceAgreement(), provenanceWhole(),
 		sourceRepository(), sourceRef(),
 	}
 }
@@ -67,31 +69,30 @@ type judgement struct {
 	evidence   *stemma.Evidence
 	at         stemma.Situation
 	vars       map[string]string // captures of the pattern that matched the image
-	candidates []*candidate
+	candidates []*candidate      // the nearest to what the policy wants first
+	cells      []result          // of the rules that judge each provenance, over all candidates
 }
 
-// candidate is an authenticated provenance about this very image.
+// candidate is an authenticated provenance about this very image, judged as the work of one builder. A signer that fits
+// several names in provenance.by makes a candidate of each, so that the controls of one and the credit of another never
+// add up.
 type candidate struct {
 	attestation *stemma.Attestation
 	provenance  *stemma.Provenance
-	builders    []string   // names in provenance.by that its signer matches
-	nearest     difference // to the builder it came closest to, when it matches none
-	nearestName string
-	results     []result // of the rules that judge each provenance, in order
+	builder     string     // name in provenance.by that the signer is, or came closest to
+	away        difference // from that builder; zero when the signer is it
+	results     []result   // of the rules that judge each provenance, in order
 }
 
-// level is the credit of the best builder that the candidate matches.
+// accepted reports whether a builder that the policy names made the provenance.
+func (c *candidate) accepted() bool { return c.builder != "" && c.away.reason == "" }
+
+// credit is the level that the policy gives to the builder of the candidate.
 func (j *judgement) credit(c *candidate) (credit int, name string) {
-	for _, n := range c.builders {
-		l := j.policy.builders[n].Level
-		if l == 0 {
-			l = 2
-		}
-		if l > credit {
-			credit, name = l, n
-		}
+	if !c.accepted() {
+		return 0, ""
 	}
-	return credit, name
+	return cmp.Or(j.policy.builders[c.builder].Level, 2), c.builder
 }
 
 // proof says where the identity of an attestation is proven.
@@ -113,13 +114,16 @@ func proof(a *stemma.Attestation) string {
 // unseen reports what could not be looked at, as an Unknown, or nil when everything was seen. An absence is a fact only
 // when the look was complete: an answer that never came is neither absence nor guilt.
 func (j *judgement) unseen(want, path string) *result {
-	u := j.evidence.Unavailable
+	u := slices.Clone(j.evidence.Unavailable)
 	if len(u) == 0 {
 		return nil
 	}
+	slices.SortFunc(u, func(a, b stemma.Unavailable) int {
+		return cmp.Or(cmp.Compare(a.Place, b.Place), cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.Detail, b.Detail))
+	})
 	detail := fmt.Sprintf("%s: %s", u[0].Place, u[0].Detail)
 	if len(u) > 1 {
-		detail += fmt.Sprintf("; and %d more places", len(u)-1)
+		detail += "; and " + count(len(u)-1, "more place")
 	}
 	return &result{
 		outcome: stemma.Unknown, reason: u[0].Reason, want: want, detail: detail, path: path,
@@ -151,14 +155,16 @@ func (j *judgement) missing(absent stemma.Reason, want, path string) result {
 // nearestRejection picks the one that got furthest before it failed; ties go to the smaller digest, so that neither
 // order nor added junk of a lesser kind changes the explanation.
 func nearestRejection(rejected []stemma.Rejection) *stemma.Rejection {
-	var best *stemma.Rejection
-	for i := range rejected {
-		r := &rejected[i]
-		if best == nil || progress(r.Reason) > progress(best.Reason) || progress(r.Reason) == progress(best.Reason) && r.Bundle < best.Bundle {
-			best = r
-		}
+	if len(rejected) == 0 {
+		return nil
 	}
-	return best
+	best := slices.MinFunc(rejected, func(a, b stemma.Rejection) int {
+		return cmp.Or(
+			cmp.Compare(progress(b.Reason), progress(a.Reason)), cmp.Compare(a.Bundle, b.Bundle),
+			cmp.Compare(a.Place, b.Place), cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.Detail, b.Detail), cmp.Compare(a.Format, b.Format),
+		)
+	})
+	return &best
 }
 
 // progress orders rejections by how much was verified before they failed.

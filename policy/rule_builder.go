@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 
@@ -22,24 +21,15 @@ func builderApproved() Rule {
 
 func checkBuilder(j *judgement, c *candidate) result {
 	by := j.spec.Provenance.By
-	if len(c.builders) > 0 {
-		if id := j.foreignID(c); id != nil {
-			return *id
-		}
-		if n := j.approvedSigners(); n < by.AtLeast {
-			return result{
-				outcome: stemma.Fail, reason: stemma.ReasonThreshold, got: count(n, "accepted builder"),
-				want: count(by.AtLeast, "distinct builder") + " of " + strings.Join(by.Of, ", "), path: "provenance.by",
-			}
-		}
-		r := pass(describe(c.attestation.Signer)+" as "+strings.Join(c.builders, ", "), c.provenance.Bundle)
+	if c.accepted() {
+		r := pass(describe(c.attestation.Signer)+" as "+c.builder, c.provenance.Bundle)
 		r.proof = proof(c.attestation)
 		return r
 	}
-	d := c.nearest
+	d := c.away
 	want := d.want
 	if len(by.Of) > 1 {
-		want += " (or " + strings.Join(slices.DeleteFunc(slices.Clone(by.Of), func(n string) bool { return n == c.nearestName }), ", ") + ")"
+		want += " (or " + strings.Join(slices.DeleteFunc(slices.Clone(by.Of), func(n string) bool { return n == c.builder }), ", ") + ")"
 	}
 	if u := j.unseen(want, "provenance.by"); u != nil {
 		u.got, u.proof = d.got, proof(c.attestation)
@@ -47,34 +37,9 @@ func checkBuilder(j *judgement, c *candidate) result {
 	}
 	return result{
 		outcome: stemma.Fail, reason: d.reason, got: d.got, want: want, detail: explainDifference(d),
-		proof: proof(c.attestation), path: j.builderPath(c.nearestName, d.path),
-		fix: "deploy an image that " + c.nearestName + " built (" + d.want + ")",
+		proof: proof(c.attestation), path: j.builderPath(c.builder, d.path),
+		fix: "deploy an image that " + c.builder + " built (" + d.want + ")",
 	}
-}
-
-// foreignID: a key speaks only for the builder.id that the policy gives it (SLSA roots of trust).
-func (j *judgement) foreignID(c *candidate) *result {
-	got := c.provenance.Value(stemma.FieldBuilder)
-	for _, n := range c.builders {
-		if want := j.policy.builders[n].ID; want == "" || want == got {
-			return nil
-		}
-	}
-	name := c.builders[0]
-	return &result{
-		outcome: stemma.Fail, reason: stemma.ReasonBuilder, got: "builder.id " + quoteEmpty(got), want: "builder.id " + j.policy.builders[name].ID,
-		proof: proof(c.attestation), path: j.builderPath(name, "id"),
-	}
-}
-
-// approvedSigners counts distinct identities among all candidates that the policy accepts.
-func (j *judgement) approvedSigners() int {
-	matches := map[string][]string{}
-	for _, c := range j.candidates {
-		key := distinctID(c.attestation.Signer)
-		matches[key] = append(matches[key], c.builders...)
-	}
-	return distinct(matches)
 }
 
 // builderPath is where a builder stands: in the policy, or in the set.
@@ -164,56 +129,54 @@ func (p *loaded) anyGitHub(asks func(*GitHub) bool) bool {
 	})
 }
 
-// control judges a value that only the certificate may state. When the candidate matches several builders, the one
-// whose control it meets counts; a builder without the control asks nothing.
+// control judges a value that only the certificate may state, by the builder that the candidate is or came closest to.
+// A builder without the control asks nothing.
 func (j *judgement) control(c *candidate, field stemma.Field, reason stemma.Reason, key string, allowed func(*GitHub) []string) result {
-	names := c.builders
-	if len(names) == 0 {
-		names = []string{c.nearestName} // judged by what the nearest builder asks
+	g := j.policy.builders[c.builder].GitHub
+	if g == nil || len(allowed(g)) == 0 {
+		return result{outcome: stemma.NotApplicable}
+	}
+	list := allowed(g)
+	r := result{
+		outcome: stemma.Fail, reason: reason, want: strings.Join(list, " or "),
+		proof: proof(c.attestation), path: j.builderPath(c.builder, "github."+key),
 	}
 	claim := c.provenance.Claims[field]
-	got := claim.Value
-	if claim.By != stemma.SaidByCertificate {
-		got = ""
+	switch {
+	case claim.Value == "" || claim.By != stemma.SaidByCertificate:
+		// What the job says of itself is no control of the job.
+		r.reason, r.got = stemma.ReasonNotStated, "not stated by the certificate"
+		return r
+	case slices.Contains(list, claim.Value):
+		return pass(claim.Value, c.provenance.Bundle)
 	}
-	var failed *result
-	for _, n := range names {
-		g := j.policy.builders[n].GitHub
-		if g == nil {
-			return result{outcome: stemma.NotApplicable}
-		}
-		list := allowed(g)
-		switch {
-		case len(list) == 0:
-			return result{outcome: stemma.NotApplicable}
-		case got != "" && slices.Contains(list, got):
-			return pass(got, c.provenance.Bundle)
-		}
-		r := result{
-			outcome: stemma.Fail, reason: reason, got: got, want: strings.Join(list, " or "),
-			proof: proof(c.attestation), path: j.builderPath(n, "github."+key),
-		}
-		if got == "" {
-			r.reason, r.got = stemma.ReasonNotStated, "not stated by the certificate"
-		}
-		if failed == nil {
-			failed = &r
-		}
-	}
-	return *failed
+	r.got = claim.Value
+	return r
 }
 
-// identify finds the builders of provenance.by that the signer is, or the one it came closest to.
-func (j *judgement) identify(c *candidate) {
+// identify adds a candidate for every builder of provenance.by that the signer is, or one for the builder that it came
+// closest to.
+func (j *judgement) identify(a *stemma.Attestation, p *stemma.Provenance) {
+	if j.spec.Provenance == nil {
+		j.candidates = append(j.candidates, &candidate{attestation: a, provenance: p})
+		return
+	}
+	var nearest *candidate
 	for _, name := range j.spec.Provenance.By.Of {
-		d := j.policy.builders[name].differs(c.attestation.Signer)
-		if d.reason == "" {
-			c.builders = append(c.builders, name)
-			continue
+		b := j.policy.builders[name]
+		c := &candidate{attestation: a, provenance: p, builder: name, away: b.differs(a.Signer)}
+		// A key speaks only for the builder.id that the policy gives it (SLSA: roots of trust map a key to a builder.id).
+		if got := p.Value(stemma.FieldBuilder); c.accepted() && b.ID != "" && got != b.ID {
+			c.away = difference{stemma.ReasonBuilder, "builder.id " + quoteEmpty(got), "builder.id " + b.ID, "id", 30}
 		}
-		if c.nearestName == "" || d.rank > c.nearest.rank {
-			c.nearest, c.nearestName = d, name
+		if c.accepted() {
+			j.candidates = append(j.candidates, c)
+			nearest = c
+		} else if nearest == nil || !nearest.accepted() && c.away.rank > nearest.away.rank {
+			nearest = c
 		}
 	}
-	slices.SortFunc(c.builders, cmp.Compare[string])
+	if !nearest.accepted() {
+		j.candidates = append(j.candidates, nearest)
+	}
 }

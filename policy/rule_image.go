@@ -1,6 +1,11 @@
 package policy
 
-import "stemma"
+import (
+	"bytes"
+	"cmp"
+
+	"stemma"
+)
 
 func imageAuthentic() Rule {
 	return Rule{
@@ -11,16 +16,17 @@ func imageAuthentic() Rule {
 		Since:   "0.1",
 		inForce: func(*loaded) bool { return true },
 		image: func(j *judgement) result {
+			var signature *stemma.Attestation
 			for i := range j.evidence.Attestations {
 				a := &j.evidence.Attestations[i]
-				if a.Binding.Kind != stemma.BindingExact {
-					continue
+				if a.Signature && j.bound(a) && (signature == nil || compareAttestations(a, signature) < 0) {
+					signature = a
 				}
-				if a.Signature {
-					r := pass("a signature by "+describe(a.Signer), a.Bundle)
-					r.proof = proof(a)
-					return r
-				}
+			}
+			if signature != nil {
+				r := pass("a signature by "+describe(signature.Signer), signature.Bundle)
+				r.proof = proof(signature)
+				return r
 			}
 			for _, c := range j.candidates {
 				r := pass("a provenance whose subject is this digest, signed by "+describe(c.attestation.Signer), c.attestation.Bundle)
@@ -30,4 +36,9 @@ func imageAuthentic() Rule {
 			return j.missing(stemma.ReasonNoEvidence, "a signature or a provenance about "+j.evidence.Image.Digest.Short(), "match")
 		},
 	}
+}
+
+// compareAttestations orders by content, so that the order in which evidence was found never matters.
+func compareAttestations(a, b *stemma.Attestation) int {
+	return cmp.Or(cmp.Compare(a.Bundle, b.Bundle), cmp.Compare(a.Signer.Trust, b.Signer.Trust), bytes.Compare(encode(a), encode(b)))
 }

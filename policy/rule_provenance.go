@@ -23,11 +23,8 @@ func provenancePresent() Rule {
 			if len(j.candidates) == 0 {
 				return j.missing(stemma.ReasonNoProvenance, "a signed SLSA provenance about "+j.evidence.Image.Digest.Short(), "provenance")
 			}
-			var cites []stemma.Digest
-			for _, c := range j.candidates {
-				cites = append(cites, c.provenance.Bundle)
-			}
-			return pass(count(len(j.candidates), "provenance"), cites...)
+			cites := j.bundles()
+			return pass(count(len(cites), "provenance"), cites...)
 		},
 	}
 }
@@ -151,44 +148,114 @@ func provenanceAgreement() Rule {
 	}
 }
 
+// bundles lists the distinct pieces of evidence that are provenance of this image: one that was found in three places is
+// one (GHSA-c346).
+func (j *judgement) bundles() []stemma.Digest {
+	var all []stemma.Digest
+	for _, c := range j.candidates {
+		all = append(all, c.provenance.Bundle)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
 // checkAgreement compares all authenticated provenance, approved or not: a good one does not silence a bad one.
 func checkAgreement(j *judgement) result {
 	if len(j.candidates) == 0 {
 		return j.dependent()
 	}
-	first := j.candidates[0]
-	cites := []stemma.Digest{first.provenance.Bundle}
-	for _, c := range j.candidates[1:] {
-		cites = append(cites, c.provenance.Bundle)
-		for _, f := range []stemma.Field{stemma.FieldRepository, stemma.FieldCommit} {
-			a, b := first.provenance.Value(f), c.provenance.Value(f)
-			if a != "" && b != "" && a != b {
+	cites := j.bundles()
+	for _, f := range []stemma.Field{stemma.FieldRepository, stemma.FieldCommit} {
+		// Each is compared with the first that states the value, not with the first: that one may state nothing.
+		var first *candidate
+		for _, c := range j.candidates {
+			value := c.provenance.Value(f)
+			switch {
+			case value == "":
+			case first == nil:
+				first = c
+			case value != first.provenance.Value(f):
 				return result{
 					outcome: stemma.Fail, reason: stemma.ReasonDisagreement,
-					got:   fmt.Sprintf("%s %s, by %s", f, b, describe(c.attestation.Signer)),
-					want:  fmt.Sprintf("%s %s, by %s", f, a, describe(first.attestation.Signer)),
+					got:   fmt.Sprintf("%s %s, by %s", f, value, describe(c.attestation.Signer)),
+					want:  fmt.Sprintf("%s %s, by %s", f, first.provenance.Value(f), describe(first.attestation.Signer)),
 					proof: proof(c.attestation), path: "provenance", cites: cites,
 				}
 			}
 		}
 	}
-	if len(first.builders) > 0 {
-		for _, c := range j.candidates[1:] {
-			if len(c.builders) == 0 {
-				return result{
-					outcome: stemma.Fail, reason: stemma.ReasonDisagreement,
-					got:    "also built by " + describe(c.attestation.Signer),
-					want:   "built by " + describe(first.attestation.Signer) + " only",
-					detail: "an image has one builder; a second one attests it that this policy does not name",
-					proof:  proof(c.attestation), path: "provenance.by", cites: cites,
-				}
+	first := j.candidates[0]
+	for _, c := range j.candidates[1:] {
+		if first.accepted() && !c.accepted() && !j.acceptedElsewhere(c) {
+			return result{
+				outcome: stemma.Fail, reason: stemma.ReasonDisagreement,
+				got:    "also built by " + describe(c.attestation.Signer),
+				want:   "built by " + describe(first.attestation.Signer) + " only",
+				detail: "an image has one builder; a second one attests it that this policy does not name",
+				proof:  proof(c.attestation), path: "provenance.by", cites: cites,
 			}
 		}
 	}
-	if len(j.candidates) == 1 {
-		return pass("one provenance", cites...)
+	r := pass(fmt.Sprintf("%d provenances that agree", len(cites)), cites...)
+	if len(cites) == 1 {
+		r.got = "one provenance"
 	}
-	return pass(fmt.Sprintf("%d provenances that agree", len(j.candidates)), cites...)
+	if n := len(j.evidence.Unavailable); n > 0 {
+		// Anyone who can make a place fail could otherwise stop deploys; it is said and does not refuse.
+		r.detail = "as far as could be seen: " + count(n, "place") + " gave no answer"
+	}
+	return r
+}
+
+// acceptedElsewhere reports whether the same piece of evidence is authentic under another trust domain, too, and accepted
+// there: it is no second builder.
+func (j *judgement) acceptedElsewhere(c *candidate) bool {
+	return slices.ContainsFunc(j.candidates, func(o *candidate) bool {
+		return o.accepted() && o.provenance.Bundle == c.provenance.Bundle && distinctID(o.attestation.Signer) == distinctID(c.attestation.Signer)
+	})
+}
+
+func provenanceWhole() Rule {
+	return Rule{
+		ID:      "provenance.whole",
+		Title:   "no single provenance meets every requirement",
+		Why:     "Requirements that are met by parts of several statements are met by none: the builder of one build and the source of another are no origin of an image.",
+		Fix:     "deploy an image with one provenance that meets provenance and source alike",
+		Since:   "0.1",
+		inForce: hasProvenance,
+		image:   checkWhole,
+	}
+}
+
+// checkWhole asks that the same provenance, judged as the work of the same builder, passes all rules. With one candidate
+// there is nothing to mix, and where a rule fails for all of them, that says it.
+func checkWhole(j *judgement) result {
+	if len(j.candidates) < 2 || slices.ContainsFunc(j.cells, func(r result) bool { return badness(r.outcome) == 2 }) {
+		return result{outcome: stemma.NotApplicable}
+	}
+	atMost := func(worst int) func(*candidate) bool {
+		return func(c *candidate) bool {
+			return !slices.ContainsFunc(c.results, func(r result) bool { return badness(r.outcome) > worst })
+		}
+	}
+	nearest := j.candidates[0]
+	if j.enough(atMost(0)) {
+		return pass("every requirement, by "+describe(nearest.attestation.Signer), nearest.provenance.Bundle)
+	}
+	worst := 2
+	if j.enough(atMost(1)) {
+		worst = 1
+	}
+	for _, c := range j.candidates {
+		for _, r := range c.results {
+			if badness(r.outcome) == worst {
+				r.detail = "each requirement is met by some provenance, and all of them by none; this is what the nearest one lacks"
+				r.fix = ""
+				return r
+			}
+		}
+	}
+	return j.dependent()
 }
 
 // dependent is the result of a rule about provenance when there is none: what provenance.present says, so that every

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -21,64 +22,78 @@ func signatureBy() Rule {
 	}
 }
 
-func checkSignature(j *judgement) result {
+// signatures sorts the signers of the image by what they are to signature.by. Each maps a distinct signer to the names
+// that it fits.
+type signatures struct {
+	fresh, untimed map[string][]string
+	accepted       []string // descriptions
+	tooOld, others []string
+	cites          []stemma.Digest
+	newest         *stemma.Attestation // of the fresh ones
+}
+
+func (j *judgement) signatures() signatures {
 	by := j.spec.Signature.By
-	matches := map[string][]string{}
-	var accepted, others, tooOld []string
-	var cites []stemma.Digest
-	var newest *stemma.Attestation
-	untimed := false
+	s := signatures{fresh: map[string][]string{}, untimed: map[string][]string{}}
 	for i := range j.evidence.Attestations {
 		a := &j.evidence.Attestations[i]
-		if !a.Signature || a.Binding.Kind != stemma.BindingExact {
+		if !a.Signature || !j.bound(a) {
 			continue
 		}
 		for _, id := range append([]stemma.Identity{a.Signer}, a.Cosigners...) {
 			names := slices.DeleteFunc(slices.Clone(by.Of), func(n string) bool { return j.policy.signer(n).differs(id).reason != "" })
 			if len(names) == 0 {
-				others = append(others, describe(id))
-				continue
-			}
-			switch fresh, known := young(a, time.Duration(j.spec.Signature.MaxAge), j.at.At); {
-			case !known:
-				untimed = true
-				continue
-			case !fresh:
-				tooOld = append(tooOld, describe(id)+" on "+a.Time().UTC().Format(time.DateOnly))
+				s.others = append(s.others, describe(id))
 				continue
 			}
 			key := distinctID(id)
-			matches[key] = slices.Compact(slices.Sorted(slices.Values(append(matches[key], names...))))
-			accepted = append(accepted, describe(id))
-			cites = append(cites, a.Bundle)
-			newest = a
+			switch fresh, known := young(a, time.Duration(j.spec.Signature.MaxAge), j.at.At); {
+			case !known:
+				s.untimed[key] = append(s.untimed[key], names...)
+			case !fresh:
+				s.tooOld = append(s.tooOld, describe(id)+" on "+a.Time().UTC().Format(time.DateOnly))
+			default:
+				s.fresh[key] = append(s.fresh[key], names...)
+				s.untimed[key] = append(s.untimed[key], names...)
+				s.accepted = append(s.accepted, describe(id))
+				s.cites = append(s.cites, a.Bundle)
+				if s.newest == nil || cmp.Or(a.Time().Compare(s.newest.Time()), -compareAttestations(a, s.newest)) > 0 {
+					s.newest = a
+				}
+			}
 		}
 	}
-	want := strings.Join(by.Of, " or ")
-	if by.AtLeast > 1 {
-		want = fmt.Sprintf("%d of %s", by.AtLeast, strings.Join(by.Of, ", "))
+	for _, list := range []*[]string{&s.accepted, &s.tooOld, &s.others} {
+		slices.Sort(*list)
+		*list = slices.Compact(*list)
 	}
-	want = "a signature by " + want
-	n := distinct(matches)
-	slices.Sort(accepted)
-	accepted = slices.Compact(accepted)
+	return s
+}
+
+func checkSignature(j *judgement) result {
+	by := j.spec.Signature.By
+	want := "a signature by " + strings.Join(by.Of, " or ")
+	if by.AtLeast > 1 {
+		want = fmt.Sprintf("a signature by %d of %s", by.AtLeast, strings.Join(by.Of, ", "))
+	}
+	young := want + " not older than " + j.spec.Signature.MaxAge.String()
+	s := j.signatures()
+	n := distinct(s.fresh)
 	switch {
 	case n >= by.AtLeast && n > 0:
-		r := pass("a signature by "+strings.Join(accepted, ", "), cites...)
-		r.proof = proof(newest)
+		r := pass("a signature by "+strings.Join(s.accepted, ", "), s.cites...)
+		r.proof = proof(s.newest)
 		return r
 	case len(j.evidence.Unavailable) > 0:
 		return *j.unseen(want, "signature.by")
-	case untimed && n == 0:
-		return result{outcome: stemma.Unknown, reason: stemma.ReasonNoTime, want: want + " not older than " + j.spec.Signature.MaxAge.String(), path: "signature.maxAge", detail: "the trust domain proves no signing time"}
+	case distinct(s.untimed) >= by.AtLeast:
+		return result{outcome: stemma.Unknown, reason: stemma.ReasonNoTime, want: young, path: "signature.maxAge", detail: "the trust domain proves no signing time"}
+	case len(s.tooOld) > 0:
+		return result{outcome: stemma.Fail, reason: stemma.ReasonAge, got: s.tooOld[0], want: young, path: "signature.maxAge"}
 	case n > 0:
-		return result{outcome: stemma.Fail, reason: stemma.ReasonThreshold, got: fmt.Sprintf("%d: %s", n, strings.Join(accepted, ", ")), want: want, path: "signature.by", cites: cites}
-	case len(tooOld) > 0:
-		slices.Sort(tooOld)
-		return result{outcome: stemma.Fail, reason: stemma.ReasonAge, got: tooOld[0], want: want + " not older than " + j.spec.Signature.MaxAge.String(), path: "signature.maxAge"}
-	case len(others) > 0:
-		slices.Sort(others)
-		return result{outcome: stemma.Fail, reason: stemma.ReasonSigner, got: "a signature by " + strings.Join(slices.Compact(others), ", "), want: want, path: "signature.by"}
+		return result{outcome: stemma.Fail, reason: stemma.ReasonThreshold, got: fmt.Sprintf("%d: %s", n, strings.Join(s.accepted, ", ")), want: want, path: "signature.by", cites: s.cites}
+	case len(s.others) > 0:
+		return result{outcome: stemma.Fail, reason: stemma.ReasonSigner, got: "a signature by " + strings.Join(s.others, ", "), want: want, path: "signature.by"}
 	}
 	return j.missing(stemma.ReasonNoSignature, want, "signature")
 }

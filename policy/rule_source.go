@@ -63,7 +63,7 @@ func exceptionPath(i int) string { return fmt.Sprintf("source.exceptions[%d].rep
 // foldGitHub lower-cases a pattern for github.com, where two names that differ only in case are the same repository.
 // The canonical form of the claims is lower-case there for the same reason.
 func foldGitHub(p Pattern) Pattern {
-	if rest, ok := strings.CutPrefix(string(p), "github.com/"); ok {
+	if host, rest, ok := strings.Cut(string(p), "/"); ok && strings.EqualFold(host, "github.com") {
 		parts := strings.Split(rest, "/")
 		for i, c := range parts {
 			if !strings.HasPrefix(c, "{") {
@@ -90,6 +90,7 @@ func (j *judgement) claimed(c *candidate, field stemma.Field, reason stemma.Reas
 		if j.spec.Source.SaidBy != "" {
 			r.path = "source.saidBy"
 		}
+		r.fix = "build with a builder whose certificate states it, or, if the word of " + string(claim.By) + " is enough, say so with source.saidBy"
 	case !ok(claim.Value):
 		r.reason = reason
 		r.got = claim.Value + " (" + claim.Where + ")"

@@ -15,7 +15,7 @@ import (
 )
 
 //go:embed demo.yaml
-var demoPolicy []byte
+var demoPolicy string
 
 func (a *app) demoCommand() *cobra.Command {
 	return &cobra.Command{
@@ -90,7 +90,7 @@ func (a *app) demo(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	set, err := policy.Load(policy.File{Name: "demo.yaml", Data: demoPolicy})
+	set, err := policy.Load(policy.File{Name: "demo.yaml", Data: []byte(demoPolicy)})
 	if err != nil {
 		return err
 	}
@@ -103,7 +103,7 @@ func (a *app) demo(ctx context.Context) error {
 	}
 	p := colours(a.stdout)
 	fmt.Fprintf(a.stdout, "A registry, a Sigstore instance and five images, all in memory. One policy, demo.yaml:\n\n")
-	for line := range strings.Lines(string(demoPolicy)) {
+	for line := range strings.Lines(demoPolicy) {
 		fmt.Fprint(a.stdout, "    ", p.dim(strings.TrimRight(line, "\n")), "\n")
 	}
 	for n, s := range scenes() {

@@ -34,7 +34,7 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata", UpdateScripts: *update,
 		Setup: func(env *testscript.Env) error {
 			for name, data := range map[string][]byte{
-				"root.json": world.Sigstore.TrustedRoot(), "other-root.json": other.TrustedRoot(), "policy.yaml": demoPolicy,
+				"root.json": world.Sigstore.TrustedRoot(), "other-root.json": other.TrustedRoot(), "policy.yaml": []byte(demoPolicy),
 				"bundle.json": world.Provenance.Bundle(),
 			} {
 				if err := os.WriteFile(filepath.Join(env.WorkDir, name), data, 0o600); err != nil {
