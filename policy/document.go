@@ -2,7 +2,7 @@ package policy
 
 import (
 	"bytes"
-	"encoding/json"
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -45,13 +45,13 @@ type policyDocument struct {
 
 // SetSpec is the content of a PolicySet: what is in force and what all policies share.
 type SetSpec struct {
-	Version   int                `yaml:"version"`   // only goes up
-	Policies  []string           `yaml:"policies"`  // names of the policies in force; all that were given when absent
-	Unmatched Unmatched          `yaml:"unmatched"` // refuse (default), warn or allow an image that no policy matches
-	Trust     []Trust            `yaml:"trust"`     // trust domains besides the built-in public-good and github
-	Builders  map[string]Builder `yaml:"builders"`  // shared by all policies
-	Signers   map[string]Signer  `yaml:"signers"`   // shared by all policies
-	Help      Help               `yaml:"help"`      // printed under every refusal
+	Version   int                `yaml:"version"`                    // only goes up
+	Policies  []string           `yaml:"policies"`                   // names of the policies in force; all that were given when absent
+	Unmatched Unmatched          `yaml:"unmatched" default:"refuse"` // refuse (default), warn or allow an image that no policy matches
+	Trust     []Trust            `yaml:"trust"`                      // trust domains besides the built-in public-good and github
+	Builders  map[string]Builder `yaml:"builders"`                   // shared by all policies
+	Signers   map[string]Signer  `yaml:"signers"`                    // shared by all policies
+	Help      Help               `yaml:"help"`                       // printed under every refusal
 }
 
 // Unmatched is the effect on an image that no policy matches.
@@ -81,14 +81,14 @@ type Trust struct {
 	TrustedRoot Root     `yaml:"trustedRoot"` // Sigstore trusted_root.json, as a block or as text
 	Root        string   `yaml:"root"`        // or: the built-in domain whose logs, authorities and timestamping are used
 	Requires    Requires `yaml:"requires"`
-	Time        Choice   `yaml:"time"` // "none": proves no signing time; a key is judged by today's date, ages are Unknown
+	Time        Choice   `yaml:"time" default:"required"` // "none": proves no signing time; a key is judged by today's date, ages are Unknown
 }
 
 // Requires says what a signature of the domain must come with. Each is required unless it says none.
 type Requires struct {
-	Log       Choice `yaml:"log"`       // an entry in a transparency log of the domain
-	Timestamp Choice `yaml:"timestamp"` // an RFC 3161 timestamp by an authority of the domain
-	SCT       Choice `yaml:"sct"`       // a signed certificate timestamp of a CT log of the domain
+	Log       Choice `yaml:"log" default:"required"`       // an entry in a transparency log of the domain
+	Timestamp Choice `yaml:"timestamp" default:"required"` // an RFC 3161 timestamp by an authority of the domain
+	SCT       Choice `yaml:"sct" default:"required"`       // a signed certificate timestamp of a CT log of the domain
 }
 
 // Choice is required (the zero value) or none.
@@ -114,7 +114,7 @@ type Root []byte
 // Spec is the content of an ImageTrustPolicy.
 type Spec struct {
 	Match      Match              `yaml:"match,required"`
-	Mode       Mode               `yaml:"mode"` // enforce (default), warn or audit
+	Mode       Mode               `yaml:"mode" default:"enforce"` // enforce (default), warn or audit
 	Builders   map[string]Builder `yaml:"builders"`
 	Signers    map[string]Signer  `yaml:"signers"`
 	Signature  *Signature         `yaml:"signature"`
@@ -140,7 +140,7 @@ const (
 
 // Signer is an identity: exactly one of GitHub, OIDC and Keys, under one trust domain.
 type Signer struct {
-	Trust  string   `yaml:"trust"` // default for github and oidc: public-good
+	Trust  string   `yaml:"trust" default:"public-good"` // domain of the identity; keys need another
 	GitHub *GitHub  `yaml:"github"`
 	OIDC   *OIDC    `yaml:"oidc"`
 	Keys   []string `yaml:"keys"` // names of keys of the trust domain
@@ -149,19 +149,19 @@ type Signer struct {
 // Builder is an identity whose provenance counts, and the most that it is credited with.
 type Builder struct {
 	Signer `yaml:",inline"`
-	ID     string `yaml:"id"`    // the exact builder.id that a key may speak for
-	Level  int    `yaml:"level"` // the most it is credited with, SLSA Build 1 to 3; default 2
+	ID     string `yaml:"id"`                // the exact builder.id that a key may speak for
+	Level  int    `yaml:"level" default:"2"` // the most it is credited with, SLSA Build 1 to 3
 }
 
 // GitHub is an identity of GitHub Actions, read from the certificate.
 type GitHub struct {
-	Issuer          string    `yaml:"issuer"`            // default https://token.actions.githubusercontent.com
-	Workflow        Pattern   `yaml:"workflow,required"` // owner/repository/.github/workflows/file: the workflow that builds and signs
-	WorkflowRefs    []Pattern `yaml:"workflowRefs"`      // refs at which callers may use it
-	WorkflowCommits []string  `yaml:"workflowCommits"`   // or these commits
-	Caller          *Caller   `yaml:"caller"`            // who called it
-	Events          []string  `yaml:"events"`            // events that may start it; absent in the certificate fails
-	Runner          string    `yaml:"runner"`            // github-hosted or self-hosted
+	Issuer          string    `yaml:"issuer" default:"https://token.actions.githubusercontent.com"` // of the identity tokens
+	Workflow        Pattern   `yaml:"workflow,required"`                                            // owner/repository/.github/workflows/file: the workflow that builds and signs
+	WorkflowRefs    []Pattern `yaml:"workflowRefs"`                                                 // refs at which callers may use it
+	WorkflowCommits []string  `yaml:"workflowCommits"`                                              // or these commits
+	Caller          *Caller   `yaml:"caller"`                                                       // who called it
+	Events          []string  `yaml:"events"`                                                       // events that may start it; absent in the certificate fails
+	Runner          string    `yaml:"runner"`                                                       // github-hosted or self-hosted
 }
 
 // Caller is the organisation or repository that called the workflow, by the ids that GitHub never gives twice.
@@ -195,7 +195,7 @@ type Source struct {
 	Repository Pattern     `yaml:"repository,required"` // captures of match.images may be used
 	Exceptions []Exception `yaml:"exceptions"`
 	Refs       []Pattern   `yaml:"refs"`
-	SaidBy     SaidBy      `yaml:"saidBy"` // at least this; default certificate
+	SaidBy     SaidBy      `yaml:"saidBy" default:"certificate"` // at least this
 }
 
 // Exception ties one image to another repository.
@@ -209,22 +209,20 @@ type SaidBy stemma.Grade
 
 // By names whose evidence counts: any of a list, or at least so many distinct identities of it.
 type By struct {
-	AtLeast int      `yaml:"atLeast"`
-	Of      []string `yaml:"of"`
+	AtLeast int      `yaml:"atLeast,required"`
+	Of      []string `yaml:"of,required"`
 }
 
 func (b *By) decodeYAML(d *decoder, n *yaml.Node, path string) {
 	type plain By // without this method
 	if n.Kind == yaml.MappingNode {
 		var p plain
+		before := len(d.errs)
 		d.decode(n, &p, path)
 		*b = By(p)
-		switch {
-		case len(b.Of) == 0 && len(d.errs) == 0:
-			d.fail(n, "write by: {atLeast: 2, of: [a, b]}", "%s needs \"of\"", last(path))
-		case b.AtLeast < 1 || b.AtLeast > len(b.Of):
-			// A threshold that is zero or cannot be reached is a mistake, never a way to pass.
-			d.fail(n, "", "atLeast must be between 1 and the %d names in of, got %d", len(b.Of), b.AtLeast)
+		// A threshold that is zero (the decoder refuses it) or cannot be reached is a mistake, never a way to pass.
+		if len(d.errs) == before && b.AtLeast > len(b.Of) {
+			d.failAt(join(path, "atLeast"), n, "", "atLeast must be between 1 and the %d names in of, got %d", len(b.Of), b.AtLeast)
 		}
 		return
 	}
@@ -257,32 +255,80 @@ func (s *SaidBy) decodeYAML(d *decoder, n *yaml.Node, path string) {
 }
 
 func (r *Root) decodeYAML(d *decoder, n *yaml.Node, path string) {
-	if n.Kind == yaml.ScalarNode {
-		*r = Root(d.text(n, path))
+	var text []byte
+	switch {
+	case n.Kind == yaml.ScalarNode:
+		text = []byte(d.text(n, path))
+		if len(text) == 0 {
+			return
+		}
+	case n.Kind == yaml.MappingNode && len(n.Content) > 0:
+		var b bytes.Buffer
+		d.nodeJSON(&b, n, path)
+		text = b.Bytes()
+	default:
+		d.fail(n, "paste the trusted_root.json below it", "%s must be a trusted root, as a block or as text", last(path))
 		return
 	}
+	root, err := stemma.ParseJSON(text)
+	if err != nil {
+		d.fail(n, "paste the trusted_root.json as it is", "%s is not JSON: %v", last(path), err)
+		return
+	}
+	// One form, whether it was written as a block or as text, so that one meaning has one digest.
 	var b bytes.Buffer
-	nodeJSON(&b, n)
-	*r = b.Bytes()
+	sortedJSON(&b, root)
+	*r = Root(b.Bytes())
 }
 
-// nodeJSON writes a node as JSON. Plain scalars that YAML takes for numbers or booleans stay what they are; all
-// others, timestamps included, are text.
-func nodeJSON(b *bytes.Buffer, n *yaml.Node) {
-	quote := func(s string) {
-		text, _ := json.Marshal(s) // a string cannot fail
-		b.Write(text)
+func sortedJSON(b *bytes.Buffer, j *stemma.JSON) {
+	separator := func(i int) {
+		if i > 0 {
+			b.WriteByte(',')
+		}
 	}
+	switch {
+	case j.IsObject():
+		members := slices.SortedFunc(slices.Values(j.Elems()), func(x, y *stemma.JSON) int { return strings.Compare(x.Name(), y.Name()) })
+		b.WriteByte('{')
+		for i, m := range members {
+			separator(i)
+			b.Write(encode(m.Name()))
+			b.WriteByte(':')
+			sortedJSON(b, m)
+		}
+		b.WriteByte('}')
+	case j.IsArray():
+		b.WriteByte('[')
+		for i, e := range j.Elems() {
+			separator(i)
+			sortedJSON(b, e)
+		}
+		b.WriteByte(']')
+	case bytes.HasPrefix(j.Raw(), []byte{'"'}):
+		b.Write(encode(j.Text()))
+	default:
+		b.Write(j.Raw())
+	}
+}
+
+// nodeJSON writes a node as JSON. Plain scalars that are numbers or booleans of JSON stay what they are; all others,
+// timestamps included, are text.
+func (d *decoder) nodeJSON(b *bytes.Buffer, n *yaml.Node, path string) {
 	switch {
 	case n.Kind == yaml.MappingNode:
 		b.WriteByte('{')
-		for i := 0; i+1 < len(n.Content); i += 2 {
-			if i > 0 {
-				b.WriteByte(',')
-			}
-			quote(n.Content[i].Value)
-			b.WriteByte(':')
-			nodeJSON(b, n.Content[i+1])
+		first := true
+		if len(n.Content) > 0 {
+			d.members(n, path, func(k, value *yaml.Node) {
+				if !first {
+					b.WriteByte(',')
+				}
+				first = false
+				b.Write(encode(k.Value))
+				b.WriteByte(':')
+				d.nodeJSON(b, value, join(path, k.Value))
+			})
 		}
 		b.WriteByte('}')
 	case n.Kind == yaml.SequenceNode:
@@ -291,17 +337,17 @@ func nodeJSON(b *bytes.Buffer, n *yaml.Node) {
 			if i > 0 {
 				b.WriteByte(',')
 			}
-			nodeJSON(b, c)
+			d.nodeJSON(b, c, path)
 		}
 		b.WriteByte(']')
-	case n.Tag == "!!int" || n.Tag == "!!bool" || n.Tag == "!!null":
+	case n.Style == 0 && (n.Tag == "!!int" || n.Tag == "!!bool" || n.Tag == "!!null") && stemma.CheckJSON([]byte(n.Value)) == nil:
 		b.WriteString(n.Value)
 	default:
-		quote(n.Value)
+		b.Write(encode(n.Value))
 	}
 }
 
-// canonical is the JSON form of a document's content: names as in YAML, sorted, empty values left out. What has the
+// canonical is the JSON form of a document's content: names as in YAML, sorted, empty values and defaults left out. What has the
 // same meaning has the same bytes, whether it came from a file, an artifact or a cluster.
 func canonical(v reflect.Value) any {
 	if v.IsValid() && v.CanInterface() {
@@ -323,7 +369,9 @@ func canonical(v reflect.Value) any {
 		out := map[string]any{}
 		names, fields, _ := keysOf(v.Type())
 		for _, name := range names {
-			if e := canonical(v.FieldByIndex(fields[name])); e != nil {
+			e := canonical(v.FieldByIndex(fields[name]))
+			standard, ok := v.Type().FieldByIndex(fields[name]).Tag.Lookup("default")
+			if e != nil && (!ok || fmt.Sprint(e) != standard) {
 				out[name] = e
 			}
 		}

@@ -11,7 +11,9 @@ package policy
 
 import (
 	"cmp"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"maps"
 	"reflect"
@@ -139,8 +141,8 @@ func (l *loader) document(d *decoder, n *yaml.Node) {
 		d.header(n, doc.document)
 		p := &loaded{name: doc.Metadata.Name, spec: doc.Spec, places: d.places, file: d.file}
 		for _, other := range l.set.policies {
-			if other.name == p.name {
-				d.fail(n, "give it another name", "a second policy named %q", p.name)
+			if other.name == p.name && p.name != "" {
+				d.failAt("metadata.name", n, "give it another name", "a second policy named %q", p.name)
 			}
 		}
 		l.set.policies = append(l.set.policies, p)
@@ -154,10 +156,10 @@ func (l *loader) document(d *decoder, n *yaml.Node) {
 
 func (d *decoder) header(n *yaml.Node, h document) {
 	if h.APIVersion != "" && h.APIVersion != APIVersion {
-		d.fail(n, "write apiVersion: "+APIVersion, "unknown apiVersion %q", h.APIVersion)
+		d.failAt("apiVersion", n, "write apiVersion: "+APIVersion, "unknown apiVersion %q", h.APIVersion)
 	}
 	if h.Metadata.Name != "" && !validName(h.Metadata.Name) {
-		d.fail(n, "use lower-case letters, digits and '-', beginning with a letter", "%q is not a name", h.Metadata.Name)
+		d.failAt("metadata.name", n, "use lower-case letters, digits and '-', beginning with a letter", "%q is not a name", h.Metadata.Name)
 	}
 }
 
@@ -220,15 +222,7 @@ type checker struct {
 }
 
 func (c *checker) fail(path, hint, format string, args ...any) {
-	at := c.d.places[path]
-	n := c.top
-	if at.line > 0 {
-		n = &yaml.Node{Kind: yaml.ScalarNode, Line: at.line, Column: at.column, Value: last(path)}
-		if strings.HasSuffix(path, "]") {
-			n.Value = " "
-		}
-	}
-	c.d.fail(n, hint, format, args...)
+	c.d.failAt(path, c.top, hint, format, args...)
 }
 
 func (c *checker) set(s *Set) {
@@ -239,6 +233,9 @@ func (c *checker) set(s *Set) {
 				names[i] = p.name
 			}
 			c.fail(fmt.Sprintf("spec.policies[%d]", i), suggestion(name, names), "no policy named %q was given", name)
+		}
+		if slices.Contains(s.spec.Policies[:i], name) {
+			c.fail(fmt.Sprintf("spec.policies[%d]", i), "keep one", "%q stands twice", name)
 		}
 	}
 	seen := map[string]bool{PublicGood: true, GitHubTrust: true}
@@ -260,6 +257,9 @@ func (c *checker) set(s *Set) {
 		keys := map[string]bool{}
 		for j, k := range t.Keys {
 			at := fmt.Sprintf("%s.keys[%d]", path, j)
+			if !publicKey(k.PEM) {
+				c.fail(join(at, "pem"), "paste it with its lines -----BEGIN PUBLIC KEY----- and -----END PUBLIC KEY-----", "key %q is not a PEM public key", k.Name)
+			}
 			if keys[k.Name] {
 				c.fail(join(at, "name"), "use another name", "key %q stands twice in %s", k.Name, t.Name)
 			}
@@ -278,6 +278,16 @@ func (c *checker) set(s *Set) {
 			c.fail(join("spec.signers", name), "use another name", "%q names a builder already", name)
 		}
 	}
+}
+
+// publicKey reports whether text is exactly one PKIX public key. Whether it is strong enough is for the authenticator.
+func publicKey(text string) bool {
+	block, rest := pem.Decode([]byte(text))
+	if block == nil || block.Type != "PUBLIC KEY" || strings.TrimSpace(string(rest)) != "" {
+		return false
+	}
+	_, err := x509.ParsePKIXPublicKey(block.Bytes)
+	return err == nil
 }
 
 func (c *checker) policy(s *Set, p *loaded) {
@@ -306,6 +316,8 @@ func (c *checker) policy(s *Set, p *loaded) {
 		c.signer(s, join("spec.signers", name), spec.Signers[name])
 		p.signers[name] = spec.Signers[name]
 	}
+	c.images("spec.match.images", spec.Match.Images...)
+	c.images("spec.match.except", spec.Match.Except...)
 	if spec.Signature == nil && spec.Provenance == nil {
 		c.fail("spec", "write a provenance or a signature block", "the policy requires nothing, so it could never allow an image")
 		return
@@ -326,6 +338,26 @@ func (c *checker) policy(s *Set, p *loaded) {
 	}
 	if spec.Source != nil {
 		c.source(p)
+	}
+}
+
+// images refuses patterns that no canonical repository name can match, so that nobody believes to be protected by them.
+func (c *checker) images(path string, patterns ...Pattern) {
+	for i, p := range patterns {
+		at := path
+		if _, ok := c.d.places[at+"[0]"]; ok {
+			at = fmt.Sprintf("%s[%d]", path, i)
+		}
+		first, rest, _ := strings.Cut(string(p), "/")
+		name := rest[strings.LastIndexByte(rest, '/')+1:]
+		switch {
+		case strings.ToLower(string(p)) != string(p) && len(p.captures()) == 0:
+			c.fail(at, fmt.Sprintf("write %q", strings.ToLower(string(p))), "%q: names of repositories are lower-case", p)
+		case strings.ContainsAny(name, ":@"):
+			c.fail(at, "name the repository; a policy judges every tag and digest of it", "%q has a tag or digest", p)
+		case !strings.ContainsAny(first, ".:*{") && first != "localhost":
+			c.fail(at, fmt.Sprintf("write docker.io/%s if it is on Docker Hub", p), "%q does not begin with the name of a registry", p)
+		}
 	}
 }
 
@@ -351,8 +383,13 @@ func (c *checker) source(p *loaded) {
 		}
 	}
 	known("spec.source.repository", spec.Source.Repository, spec.Match.Images)
+	for i, r := range spec.Source.Refs {
+		// A capture that nothing binds would match anything.
+		known(fmt.Sprintf("spec.source.refs[%d]", i), r, spec.Match.Images)
+	}
 	for i, e := range spec.Source.Exceptions {
 		path := fmt.Sprintf("spec.source.exceptions[%d]", i)
+		c.images(join(path, "image"), e.Image)
 		host(join(path, "repository"), e.Repository)
 		known(join(path, "repository"), e.Repository, []Pattern{e.Image})
 	}
@@ -435,6 +472,9 @@ func (c *checker) github(path string, g GitHub) {
 		c.fail(path, `write workflowRefs: ["refs/tags/v*"] or workflowCommits: [...]`, "%s does not say at which refs the workflow is accepted", last(path))
 	}
 	for i, r := range g.WorkflowRefs {
+		for _, captured := range r.captures() {
+			c.fail(fmt.Sprintf("%s[%d]", join(path, "workflowRefs"), i), "write * for one component", "{%s} cannot be used here: builders are shared by images", captured)
+		}
 		if !strings.HasPrefix(string(r), "refs/") {
 			c.fail(fmt.Sprintf("%s[%d]", join(path, "workflowRefs"), i), fmt.Sprintf("write refs/tags/%s or refs/heads/%s", r, r), "%q is not a full ref", r)
 		}

@@ -32,6 +32,9 @@ func checkPattern(s string) (problem, hint string) {
 	if strings.ContainsAny(s, " \t\n\\?%#") {
 		return fmt.Sprintf("%q contains a character that no canonical name has", s), ""
 	}
+	if len(s) > maxPattern || strings.Count(s, "**") > maxSeveral {
+		return fmt.Sprintf("longer than %d characters or with more than %d '**'", maxPattern, maxSeveral), ""
+	}
 	captures := map[string]bool{}
 	for c := range strings.SplitSeq(s, "/") {
 		switch {
@@ -91,6 +94,12 @@ func (p Pattern) match(name string, vars map[string]string) (map[string]string, 
 	steps := 0
 	return matchComponents(strings.Split(string(p), "/"), strings.Split(name, "/"), vars, &steps)
 }
+
+// Bounds of a pattern.
+const (
+	maxPattern = 512
+	maxSeveral = 4 // components that stand for several
+)
 
 // maxMatchSteps bounds the backtracking of several '**' in one pattern.
 const maxMatchSteps = 10_000

@@ -248,7 +248,7 @@ func checkWhole(j *judgement) result {
 	}
 	for _, c := range j.candidates {
 		for _, r := range c.results {
-			if badness(r.outcome) == worst {
+			if atMost(worst)(c) && badness(r.outcome) == worst {
 				r.detail = "each requirement is met by some provenance, and all of them by none; this is what the nearest one lacks"
 				r.fix = ""
 				return r

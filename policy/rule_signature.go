@@ -76,7 +76,7 @@ func checkSignature(j *judgement) result {
 	if by.AtLeast > 1 {
 		want = fmt.Sprintf("a signature by %d of %s", by.AtLeast, strings.Join(by.Of, ", "))
 	}
-	young := want + " not older than " + j.spec.Signature.MaxAge.String()
+	recent := want + " not older than " + j.spec.Signature.MaxAge.String()
 	s := j.signatures()
 	n := distinct(s.fresh)
 	switch {
@@ -87,9 +87,9 @@ func checkSignature(j *judgement) result {
 	case len(j.evidence.Unavailable) > 0:
 		return *j.unseen(want, "signature.by")
 	case distinct(s.untimed) >= by.AtLeast:
-		return result{outcome: stemma.Unknown, reason: stemma.ReasonNoTime, want: young, path: "signature.maxAge", detail: "the trust domain proves no signing time"}
+		return result{outcome: stemma.Unknown, reason: stemma.ReasonNoTime, want: recent, path: "signature.maxAge", detail: "the trust domain proves no signing time"}
 	case len(s.tooOld) > 0:
-		return result{outcome: stemma.Fail, reason: stemma.ReasonAge, got: s.tooOld[0], want: young, path: "signature.maxAge"}
+		return result{outcome: stemma.Fail, reason: stemma.ReasonAge, got: s.tooOld[0], want: recent, path: "signature.maxAge"}
 	case n > 0:
 		return result{outcome: stemma.Fail, reason: stemma.ReasonThreshold, got: fmt.Sprintf("%d: %s", n, strings.Join(s.accepted, ", ")), want: want, path: "signature.by", cites: s.cites}
 	case len(s.others) > 0:

@@ -85,12 +85,13 @@ func (j *judgement) claimed(c *candidate, field stemma.Field, reason stemma.Reas
 		r.reason, r.got = stemma.ReasonNotStated, "not stated"
 	case claim.By.Rank() < need.Rank():
 		r.reason = stemma.ReasonSaidBy
-		r.got = claim.Value + ", said by " + string(claim.By)
+		by := cmp.Or(string(claim.By), "nobody")
+		r.got = claim.Value + ", said by " + by
 		r.want = want + ", said by " + string(need) + " or better"
 		if j.spec.Source.SaidBy != "" {
 			r.path = "source.saidBy"
 		}
-		r.fix = "build with a builder whose certificate states it, or, if the word of " + string(claim.By) + " is enough, say so with source.saidBy"
+		r.fix = "build with a builder whose certificate states it, or, if the word of " + by + " is enough, say so with source.saidBy"
 	case !ok(claim.Value):
 		r.reason = reason
 		r.got = claim.Value + " (" + claim.Where + ")"

@@ -103,7 +103,7 @@ func documents(f File) ([]*yaml.Node, *decoder) {
 		d.whole("not valid UTF-8", "")
 		return nil, d
 	}
-	d.lines = strings.Split(string(f.Data), "\n")
+	d.lines = strings.Split(yamlBreaks().Replace(string(f.Data)), "\n")
 	dec := yaml.NewDecoder(bytes.NewReader(f.Data))
 	var docs []*yaml.Node
 	for {
@@ -150,11 +150,18 @@ func (d *decoder) whole(problem, hint string) {
 	d.errs = append(d.errs, &Error{File: d.file, Problem: problem, Hint: hint})
 }
 
+// yamlBreaks turns everything that YAML 1.1 counts as the end of a line into one.
+func yamlBreaks() *strings.Replacer {
+	return strings.NewReplacer("\r\n", "\n", "\r", "\n", "\u0085", "\n", "\u2028", "\n", "\u2029", "\n", "\ufeff", "")
+}
+
+const maxShown = 240 // characters of a line
+
 func (d *decoder) line(n int) string {
 	if n < 1 || n > len(d.lines) {
 		return ""
 	}
-	return stemma.Printable(strings.TrimRight(d.lines[n-1], "\r"), 240)
+	return stemma.Printable(d.lines[n-1], maxShown)
 }
 
 // fail records an error at a node.
@@ -170,12 +177,26 @@ func (d *decoder) fail(n *yaml.Node, hint, format string, args ...any) {
 		width = 1
 	}
 	source := d.line(n.Line)
+	if n.Column > maxShown {
+		source = "" // a caret outside of what is shown would point at nothing
+	}
 	if rest := utf8.RuneCountInString(source) - n.Column + 1; width > rest {
 		width = rest
 	}
 	d.errs = append(d.errs, &Error{
 		File: d.file, Line: n.Line, Column: n.Column, Problem: fmt.Sprintf(format, args...), Hint: hint, source: source, width: width,
 	})
+}
+
+// failAt records an error at a path, or at n when the path was not given.
+func (d *decoder) failAt(path string, n *yaml.Node, hint, format string, args ...any) {
+	if at, ok := d.places[path]; ok {
+		n = &yaml.Node{Kind: yaml.ScalarNode, Line: at.line, Column: at.column, Value: last(path)}
+		if strings.HasSuffix(path, "]") {
+			n.Value = " "
+		}
+	}
+	d.fail(n, hint, format, args...)
 }
 
 func (d *decoder) at(n *yaml.Node, path string) {
@@ -242,10 +263,12 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, path string) {
 	case reflect.String:
 		v.SetString(d.text(n, path))
 	case reflect.Int:
+		// Zero is what an absent value looks like, so a zero that is written could be read as "not required".
 		s := d.text(n, path)
 		i, err := strconv.Atoi(s)
-		if err != nil && s != "" {
-			d.fail(n, "", "%s must be a whole number, got %q", last(path), s)
+		if (err != nil || i < 1) && s != "" {
+			d.fail(n, "", "%s must be a whole number from 1, got %q", last(path), s)
+			return
 		}
 		v.SetInt(int64(i))
 	default:
