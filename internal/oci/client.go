@@ -1,0 +1,126 @@
+// Package oci finds container images and everything near them that may be evidence: in OCI image layouts, in
+// registries and in files. It resolves a tag once, compares all bytes with the digest and size that led to them, and
+// reports what each place answered. It verifies no signature: what it returns are bytes that nobody has vouched for.
+//
+// Whatever it reads may be made to harm: manifests that are two things at once, sizes that lie, pages that never end,
+// redirects that ask for credentials. Every read is bounded, and what cannot be looked at is said, never passed over.
+package oci
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"slices"
+
+	"oras.land/oras-go/v2/registry/remote/auth"
+
+	"stemma"
+)
+
+// Config is what a Client works with. The zero value is the strictest.
+type Config struct {
+	// Transport carries requests. Nil: TLS 1.2 or later, timeouts, and the proxies of the environment. Redirects,
+	// credentials and the size of answers are handled above it and are the same for every transport.
+	Transport http.RoundTripper
+
+	// Credentials returns user name and secret for a host as the registry is spoken to ("registry-1.docker.io",
+	// "127.0.0.1:5000"), or empty ones. The user name "<token>" marks the secret as an identity token. Nil: Docker's
+	// configuration file and the helpers it names, read only.
+	Credentials func(ctx context.Context, host string) (username, secret string, err error)
+
+	// PlainHTTP lists the exact host:port of registries that are spoken to without TLS.
+	PlainHTTP []string
+
+	// Concurrency is the number of requests under way at a time. 0: 8.
+	Concurrency int
+}
+
+// Client opens images. It is safe for concurrent use.
+type Client struct {
+	config    Config
+	transport http.RoundTripper
+	tokens    auth.Cache
+}
+
+// Found is a manifest or an index, with everything found about it.
+type Found struct {
+	Image               stemma.Image
+	MediaType           string
+	Manifest            []byte // exact bytes; Image.Digest is their digest
+	Platform            stemma.Platform
+	AttestationManifest bool // a BuildKit attestation manifest (unknown/unknown), not something that runs
+
+	Raw         []stemma.Raw         // possible evidence, by ID
+	Places      []stemma.Place       // where was looked, in a fixed order
+	Unavailable []stemma.Unavailable // what could not be looked at
+	Rejected    []stemma.Rejection   // what was found and cannot be evidence about this manifest
+
+	Children []*Found // of an index, in its order; each was compared with what the index says of it
+}
+
+// source is one repository, or one layout. What it returns was compared with the digest and size asked for; an error
+// is a *fault, or is taken for a failure to reach it.
+type source interface {
+	manifest(ctx context.Context, d descriptor) (*document, error)
+	tagged(ctx context.Context, tag string) (docs []*document, answer string, err error)
+	referrers(ctx context.Context, subject stemma.Digest) (list []descriptor, answer string, err error)
+	blob(ctx context.Context, d descriptor, limit int64) ([]byte, error)
+}
+
+// New checks the configuration. It opens nothing.
+func New(c Config) (*Client, error) {
+	if c.Concurrency < 0 {
+		return nil, fmt.Errorf("configuring registries: concurrency %d", c.Concurrency)
+	}
+	if c.Concurrency == 0 {
+		c.Concurrency = 8
+	}
+	if slices.Contains(c.PlainHTTP, "") {
+		return nil, errors.New("configuring registries: an empty host for plain HTTP")
+	}
+	client := &Client{config: c, transport: c.Transport, tokens: auth.NewCache()}
+	if client.transport == nil {
+		client.transport = defaultTransport()
+	}
+	return client, nil
+}
+
+// Open resolves the reference to one digest and finds everything about it and, for an index, about its children. A
+// tag is asked for exactly once: from then on only digests are used, so that what is judged and what is named cannot
+// be two different images (CVE-2022-47633). An error is an *Error; a failure after the image itself was read is none,
+// and stands in Found.
+func (c *Client) Open(ctx context.Context, ref Reference) (*Found, error) {
+	if ref.Layout == "" {
+		if ref.Repository == "" || ref.Host == "" {
+			return nil, &Error{Kind: Invalid, Ref: ref.String(), Err: errors.New("an empty reference")}
+		}
+		r := newRegistry(c, ref)
+		root, err := r.resolve(ctx, ref)
+		if err != nil {
+			return nil, opening(ref, err)
+		}
+		image := stemma.Image{Repository: ref.Repository, Digest: root.digest, Tag: ref.Tag}
+		return c.discover(ctx, r, image, root)
+	}
+	dir, err := os.OpenRoot(ref.Layout)
+	if err != nil {
+		e := &Error{Kind: Invalid, Ref: ref.String(), Err: err, Hint: "Name the directory that holds the file oci-layout."}
+		if errors.Is(err, fs.ErrNotExist) {
+			e.Kind = NotFound
+		}
+		return nil, e
+	}
+	defer func() { _ = dir.Close() }() // it was only read
+	l, err := openLayout(dir)
+	if err != nil {
+		return nil, opening(ref, err)
+	}
+	root, err := l.resolve(ref)
+	if err != nil {
+		return nil, opening(ref, err)
+	}
+	return c.discover(ctx, l, stemma.Image{Digest: root.digest}, root)
+}
