@@ -351,7 +351,7 @@ func (c *checker) images(path string, patterns ...Pattern) {
 		first, rest, _ := strings.Cut(string(p), "/")
 		name := rest[strings.LastIndexByte(rest, '/')+1:]
 		switch {
-		case strings.ToLower(string(p)) != string(p) && len(p.captures()) == 0:
+		case strings.ToLower(string(p)) != string(p):
 			c.fail(at, fmt.Sprintf("write %q", strings.ToLower(string(p))), "%q: names of repositories are lower-case", p)
 		case strings.ContainsAny(name, ":@"):
 			c.fail(at, "name the repository; a policy judges every tag and digest of it", "%q has a tag or digest", p)
@@ -419,6 +419,10 @@ func (c *checker) builder(s *Set, path string, b Builder) {
 	c.signer(s, path, b.Signer)
 	if b.Level < 0 || b.Level > 3 {
 		c.fail(join(path, "level"), "write 1, 2 or 3", "SLSA Build has no level %d", b.Level)
+	}
+	if b.ID == "" && len(b.Keys) > 0 {
+		// A key that signs for several builders would otherwise speak for all of them alike.
+		c.fail(path, "write id: the builder.id that its provenance names", "%s does not say for which builder.id its key speaks", last(path))
 	}
 	if b.ID != "" && len(b.Keys) == 0 {
 		c.fail(join(path, "id"), "remove it: the certificate names the builder", "id is for builders that sign with keys")
