@@ -74,6 +74,7 @@ func (e Errors) Error() string {
 type position struct {
 	file         string
 	line, column int
+	width        int
 }
 
 func (p position) String() string { return fmt.Sprintf("%s:%d", p.file, p.line) }
@@ -84,7 +85,7 @@ type decoder struct {
 	file   string
 	lines  []string
 	errs   Errors
-	places map[string]position // dotted path → position of the key (of a member) or value (of an element)
+	places map[string]position // dotted path → position of the value, or of the key of a block
 }
 
 // custom is a value that decodes itself from a scalar or from a shape of its own.
@@ -134,6 +135,9 @@ func (d *decoder) syntax(err error) {
 		if number, after, ok := strings.Cut(rest, ": "); ok {
 			if n, err := strconv.Atoi(number); err == nil {
 				line, text = n, after
+				if strings.HasPrefix(text, "did not find expected") {
+					line++ // errors of the parser, unlike those of its scanner, count lines from 0
+				}
 			}
 		}
 	}
@@ -161,7 +165,7 @@ func (d *decoder) line(n int) string {
 	if n < 1 || n > len(d.lines) {
 		return ""
 	}
-	return stemma.Printable(d.lines[n-1], maxShown)
+	return stemma.Printable(strings.ReplaceAll(d.lines[n-1], "\t", " "), maxShown)
 }
 
 // fail records an error at a node.
@@ -169,14 +173,7 @@ func (d *decoder) fail(n *yaml.Node, hint, format string, args ...any) {
 	if len(d.errs) >= maxErrors {
 		return
 	}
-	width := utf8.RuneCountInString(n.Value)
-	if n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) != 0 {
-		width += 2
-	}
-	if n.Kind != yaml.ScalarNode {
-		width = 1
-	}
-	source := d.line(n.Line)
+	source, width := d.line(n.Line), width(n)
 	if n.Column > maxShown {
 		source = "" // a caret outside of what is shown would point at nothing
 	}
@@ -191,16 +188,24 @@ func (d *decoder) fail(n *yaml.Node, hint, format string, args ...any) {
 // failAt records an error at a path, or at n when the path was not given.
 func (d *decoder) failAt(path string, n *yaml.Node, hint, format string, args ...any) {
 	if at, ok := d.places[path]; ok {
-		n = &yaml.Node{Kind: yaml.ScalarNode, Line: at.line, Column: at.column, Value: last(path)}
-		if strings.HasSuffix(path, "]") {
-			n.Value = " "
-		}
+		n = &yaml.Node{Kind: yaml.ScalarNode, Line: at.line, Column: at.column, Value: strings.Repeat(" ", at.width)}
 	}
 	d.fail(n, hint, format, args...)
 }
 
 func (d *decoder) at(n *yaml.Node, path string) {
-	d.places[path] = position{d.file, n.Line, n.Column}
+	d.places[path] = position{d.file, n.Line, n.Column, width(n)}
+}
+
+// width is how many characters of its line a node takes, as far as it is a scalar.
+func width(n *yaml.Node) int {
+	switch {
+	case n.Kind != yaml.ScalarNode:
+		return 1
+	case n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) != 0:
+		return utf8.RuneCountInString(n.Value) + 2
+	}
+	return utf8.RuneCountInString(n.Value)
 }
 
 // plain refuses the parts of YAML that let one text mean two things or grow beyond its size.
@@ -331,6 +336,9 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value, path string) {
 		given[k.Value] = true
 		p := join(path, k.Value)
 		d.at(k, p)
+		if value.Kind == yaml.ScalarNode && value.Value != "" {
+			d.at(value, p)
+		}
 		d.value(value, v.FieldByIndex(index), p)
 	})
 	if n.Kind != yaml.MappingNode || len(n.Content) == 0 {
