@@ -3,7 +3,10 @@ package policy
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -88,16 +91,26 @@ func (p Pattern) captures() []string {
 // match reports whether the whole of name matches. Captures that vars already binds must repeat their value; the
 // others are bound in the returned map. vars itself is not changed.
 func (p Pattern) match(name string, vars map[string]string) (map[string]string, bool) {
-	if name == "" || len(name) > 4096 {
+	components := strings.Split(name, "/")
+	if len(name) > maxName || !utf8.ValidString(name) || slices.ContainsFunc(components, notCanonical) {
 		return nil, false
 	}
 	steps := 0
-	return matchComponents(strings.Split(string(p), "/"), strings.Split(name, "/"), vars, &steps)
+	return matchComponents(strings.Split(string(p), "/"), components, vars, &steps)
+}
+
+// notCanonical reports a component that no canonical name has. A wildcard must not stand for it: an empty or relative
+// one would make the name mean another place, and a line break one that looks alike.
+func notCanonical(component string) bool {
+	return component == "" || component == "." || component == ".." || strings.ContainsFunc(component, func(r rune) bool {
+		return unicode.IsSpace(r) || !unicode.IsGraphic(r)
+	})
 }
 
 // Bounds of a pattern.
 const (
 	maxPattern = 512
+	maxName    = 4096
 	maxSeveral = 4 // components that stand for several
 )
 
@@ -117,8 +130,11 @@ func matchComponents(pattern, name []string, vars map[string]string, steps *int)
 	head := pattern[0]
 	variable, several, isCapture := capture(head)
 	if head == "**" || isCapture && several {
-		for n := 1; n <= len(name); n++ {
-			bound, ok := bind(vars, variable, strings.Join(name[:n], "/"), isCapture)
+		for n := 1; n <= len(name) && *steps <= maxMatchSteps; n++ {
+			bound, ok := vars, true
+			if isCapture {
+				bound, ok = bind(vars, variable, strings.Join(name[:n], "/"))
+			}
 			if !ok {
 				continue
 			}
@@ -130,7 +146,7 @@ func matchComponents(pattern, name []string, vars map[string]string, steps *int)
 	}
 	bound, ok := vars, true
 	if isCapture {
-		bound, ok = bind(vars, variable, name[0], true)
+		bound, ok = bind(vars, variable, name[0])
 	} else {
 		ok = matchPart(head, name[0])
 	}
@@ -140,10 +156,7 @@ func matchComponents(pattern, name []string, vars map[string]string, steps *int)
 	return matchComponents(pattern[1:], name[1:], bound, steps)
 }
 
-func bind(vars map[string]string, name, value string, isCapture bool) (map[string]string, bool) {
-	if !isCapture {
-		return vars, true
-	}
+func bind(vars map[string]string, name, value string) (map[string]string, bool) {
 	if have, ok := vars[name]; ok {
 		return vars, have == value
 	}
