@@ -43,7 +43,6 @@ func (e *Error) Unwrap() error { return e.Err }
 type fault struct {
 	reason stemma.Reason
 	status int    // HTTP status, 0 without one
-	code   string // error code of the Distribution Specification, "MANIFEST_UNKNOWN"
 	wait   string // Retry-After
 	err    error
 }
@@ -94,18 +93,18 @@ func opening(ref Reference, err error) error {
 	switch {
 	case ref.Layout != "" && f.status == http.StatusNotFound:
 		e.Kind, e.Hint = NotFound, "Check the directory and the digest."
-	case ref.Layout != "" && f.reason == stemma.ReasonBadAnswer:
+	case ref.Layout != "":
 		e.Kind, e.Hint = Invalid, "The layout is damaged or was tampered with: write it again, for example with skopeo copy docker://… oci:DIR."
 	case f.status == http.StatusNotFound:
 		e.Kind, e.Hint = NotFound, "Check repository, tag and digest for typing errors; the registry answers, and has no such image."
 	case f.reason == stemma.ReasonUnauthorized:
-		e.Kind, e.Hint = Refused, fmt.Sprintf("Log in with docker login %s, or check the name: many registries answer %d also for a repository that does not exist.", ref.Host, f.status)
+		e.Kind, e.Hint = Refused, fmt.Sprintf("Log in with docker login %s, or check the name: many registries refuse in the same way when a repository does not exist.", ref.Host)
 	case f.reason == stemma.ReasonRateLimited:
 		e.Kind, e.Hint = RateLimited, "Wait and try again, or log in for a higher limit."
 		if f.wait != "" {
 			e.Hint = fmt.Sprintf("Try again after %s, or log in for a higher limit.", retryAfter(f.wait))
 		}
-	case f.reason == stemma.ReasonBadAnswer || f.reason == stemma.ReasonLimit:
+	case f.reason == stemma.ReasonBadAnswer || f.reason == stemma.ReasonTruncated:
 		e.Kind, e.Hint = BadAnswer, "The registry, or something between, does not serve what it was asked for: nothing was concluded about the image. Try another network or mirror, and tell the registry's operator."
 	case f.reason == stemma.ReasonTimeout:
 		e.Kind, e.Hint = Unreachable, "The registry did not answer in time: try again, or allow more time."

@@ -177,7 +177,7 @@ func (n *node) layers(place int, doc *document, p *probe, sealed bool) int {
 
 // layerReason: what is wrong with a layer's descriptor is wrong with the evidence, not with the look at it.
 func layerReason(err error) stemma.Reason {
-	if f := asFault(err); f.reason == stemma.ReasonLimit {
+	if f := asFault(err); f.reason == stemma.ReasonTruncated {
 		return stemma.ReasonLimit
 	}
 	return stemma.ReasonMalformed

@@ -64,7 +64,8 @@ func noLayout(err error) error {
 func (l *layout) readListed() {
 	total := int64(0)
 	for i, d := range l.entries {
-		if l.listed[d.Digest] != nil {
+		// "Implementations […] MUST NOT generate an error if they encounter an unknown mediaType."
+		if l.listed[d.Digest] != nil || d.MediaType != "" && !isIndex(d.MediaType) && !isManifest(d.MediaType) {
 			continue
 		}
 		if total += max(d.Size, 0); i >= maxListed || total > maxManifestsTotal {
@@ -90,41 +91,63 @@ func (l *layout) get(d descriptor) (*document, error) {
 
 // resolve finds the image: the one with the digest, or, without a digest, the only one there is.
 func (l *layout) resolve(ref Reference) (*document, error) {
-	var choices []string
-	var images []*document
-	runs := l.runnable()
-	for i, d := range l.entries {
-		doc := l.listed[d.Digest]
-		if doc == nil || !runs[d.Digest] || slices.ContainsFunc(l.entries[:i], func(e descriptor) bool { return e.Digest == d.Digest }) {
-			continue
-		}
-		images = append(images, doc)
-		if len(choices) < 8 {
-			choices = append(choices, strings.TrimSpace(fmt.Sprintf("oci:%s@%s %s", ref.Layout, d.Digest, stemma.Printable(d.Annotations[v1.AnnotationRefName], 80))))
-		}
-	}
+	images := l.images()
+	choices := l.choices(ref.Layout, images)
 	if ref.Digest != "" {
 		return l.find(ref, choices)
 	}
 	switch len(images) {
 	case 1:
-		l.asked = images[0].digest
-		return images[0], nil
+		l.asked = images[0].Digest
+		return l.listed[l.asked], nil
 	case 0:
 		if len(l.broken) > 0 {
 			return nil, fmt.Errorf("no image can be read: %w", l.broken[0])
 		}
-		return nil, &Error{Kind: Invalid, Ref: ref.String(), Err: fmt.Errorf("none of the %d manifests in index.json is an image", len(l.entries)), Hint: "Give the digest of what you mean: oci:" + ref.Layout + "@sha256:…"}
+		hint := "The layout lists nothing: write an image into it, for example with skopeo copy docker://… oci:DIR."
+		if len(l.entries) > 0 {
+			hint = "To look at one of them all the same, give its digest: " + l.choices(ref.Layout, l.entries) + "."
+		}
+		return nil, &Error{Kind: Invalid, Err: fmt.Errorf("none of the %d manifests in index.json is a container image", len(l.entries)), Hint: hint}
 	}
-	more := ""
-	if n := len(images) - len(choices); n > 0 {
-		more = fmt.Sprintf(", and %d more", n)
+	return nil, &Error{Kind: Invalid, Err: fmt.Errorf("the layout holds %d images", len(images)), Hint: "Choose one: " + choices + "."}
+}
+
+// images are the entries that can be meant by a reference without a digest, each digest once.
+func (l *layout) images() []descriptor {
+	var images []descriptor
+	runs := l.runnable()
+	for _, d := range l.entries {
+		if runs[d.Digest] {
+			delete(runs, d.Digest)
+			images = append(images, d)
+		}
 	}
-	return nil, &Error{Kind: Invalid, Ref: ref.String(), Err: fmt.Errorf("the layout holds %d images", len(images)), Hint: "Choose one: " + strings.Join(choices, ", ") + more + "."}
+	return images
+}
+
+// choices is what to type to mean one of the entries.
+func (l *layout) choices(dir string, entries []descriptor) string {
+	const most = 8
+	var list []string
+	for i, d := range entries {
+		if i == most {
+			list = append(list, fmt.Sprintf("and %d more", len(entries)-most))
+			break
+		}
+		text := fmt.Sprintf("oci:%s@%s", dir, stemma.Printable(string(d.Digest), 140))
+		if name := d.Annotations[v1.AnnotationRefName]; name != "" {
+			text += " (" + stemma.Printable(name, 80) + ")"
+		} else if p := d.Platform.value().String(); p != "" {
+			text += " (" + stemma.Printable(p, 80) + ")"
+		}
+		list = append(list, text)
+	}
+	return strings.Join(list, ", ")
 }
 
 // find takes any listed manifest, or a child of a listed index.
-func (l *layout) find(ref Reference, choices []string) (*document, error) {
+func (l *layout) find(ref Reference, choices string) (*document, error) {
 	l.asked = ref.Digest
 	if doc := l.listed[ref.Digest]; doc != nil {
 		return doc, nil
@@ -141,9 +164,9 @@ func (l *layout) find(ref Reference, choices []string) (*document, error) {
 			}
 		}
 	}
-	e := &Error{Kind: NotFound, Ref: ref.String(), Err: errors.New("neither index.json nor an index that it lists names this digest"), Hint: "The layout lists no image."}
-	if len(choices) > 0 {
-		e.Hint = "The layout has: " + strings.Join(choices, ", ") + "."
+	e := &Error{Kind: NotFound, Err: errors.New("neither index.json nor an index that it lists names this digest"), Hint: "The layout lists no image."}
+	if choices != "" {
+		e.Hint = "The layout has: " + choices + "."
 	}
 	return nil, e
 }
@@ -280,7 +303,7 @@ func (l *layout) read(name string, limit, size int64) ([]byte, error) {
 	}
 	switch {
 	case before.Size() > limit:
-		return nil, &fault{reason: stemma.ReasonLimit, err: fmt.Errorf("reading %s: it has %d bytes, limit %d", name, before.Size(), limit)}
+		return nil, &fault{reason: stemma.ReasonTruncated, err: fmt.Errorf("reading %s: it has %d bytes, limit %d", name, before.Size(), limit)}
 	case size >= 0 && before.Size() != size:
 		return nil, badAnswer("reading %s: it has %d bytes, its descriptor says %d", name, before.Size(), size)
 	}

@@ -64,7 +64,7 @@ func (d descriptor) check(limit int64) error {
 		return badAnswer("reading descriptor: %w", err)
 	}
 	if d.Size < 0 || d.Size > limit {
-		return &fault{reason: stemma.ReasonLimit, err: fmt.Errorf("%s says it has %d bytes, limit %d", d.Digest.Short(), d.Size, limit)}
+		return &fault{reason: stemma.ReasonTruncated, err: fmt.Errorf("%s says it has %d bytes, limit %d", d.Digest.Short(), d.Size, limit)}
 	}
 	return nil
 }
@@ -136,7 +136,7 @@ func (d *document) descriptor() descriptor {
 func parseDocument(data []byte, digest stemma.Digest, told ...string) (*document, error) {
 	d := &document{data: data, digest: digest}
 	if len(data) > maxManifest {
-		return nil, &fault{reason: stemma.ReasonLimit, err: fmt.Errorf("manifest of %d bytes, limit %d", len(data), maxManifest)}
+		return nil, &fault{reason: stemma.ReasonTruncated, err: fmt.Errorf("manifest of %d bytes, limit %d", len(data), maxManifest)}
 	}
 	if err := stemma.DecodeJSON(data, &d.body); err != nil {
 		return nil, badAnswer("reading manifest %s: %w", digest.Short(), err)

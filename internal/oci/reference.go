@@ -75,6 +75,10 @@ func ParseReference(s string) (Reference, error) {
 	}
 	// Host names are compared without case (RFC 4343); a policy must not be evaded by writing GHCR.IO.
 	domain := strings.ToLower(reference.Domain(named))
+	if !strings.ContainsAny(domain, ".:") && domain != "localhost" {
+		// Docker takes ACME/api for the host ACME, and acme/api for its own registry.
+		return Reference{}, wrong(s, "repository name must be lowercase", nameHint(name))
+	}
 	ref.Host = domain
 	if domain == dockerDomain || domain == dockerHost {
 		domain, ref.Host = dockerDomain, dockerHost

@@ -1,0 +1,152 @@
+package oci
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"oras.land/oras-go/v2/registry/remote/auth"
+	"oras.land/oras-go/v2/registry/remote/credentials"
+
+	"stemma"
+)
+
+// defaultTransport bounds each step of a request that can hang; the whole is bounded by the caller's context.
+func defaultTransport() http.RoundTripper {
+	return &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout:    10 * time.Second,
+		ResponseHeaderTimeout:  30 * time.Second,
+		IdleConnTimeout:        30 * time.Second,
+		MaxIdleConnsPerHost:    16,
+		MaxResponseHeaderBytes: maxErrorBody,
+		DisableCompression:     true, // digests are of what is sent, and nothing may grow on the way
+		ForceAttemptHTTP2:      true,
+	}
+}
+
+// session makes the client through which one registry is spoken to. The authentication of the Distribution
+// Specification is oras-go's; what is added here is what it leaves to its caller.
+func (c *Client) session(host string) *auth.Client {
+	return &auth.Client{
+		Client: &http.Client{Transport: &guard{next: c.transport, host: host}, CheckRedirect: checkRedirect},
+		Header: http.Header{"User-Agent": {"stemma"}},
+		Cache:  c.tokens,
+		Credential: func(ctx context.Context, asked string) (auth.Credential, error) {
+			// "cr.io" is not "ghcr.io": credentials are for exactly the host that they were configured for.
+			if asked != host {
+				return auth.EmptyCredential, nil
+			}
+			cred, err := c.credential(ctx, host)
+			if err != nil {
+				return auth.EmptyCredential, &fault{reason: stemma.ReasonUnauthorized, err: fmt.Errorf("getting credentials for %s: %w", host, err)}
+			}
+			return cred, nil
+		},
+	}
+}
+
+func (c *Client) credential(ctx context.Context, host string) (auth.Credential, error) {
+	if c.config.Credentials == nil {
+		// Read when it is needed: an image that anybody may read needs no configuration, not even a valid one.
+		store, err := credentials.NewStoreFromDocker(credentials.StoreOptions{})
+		if err != nil {
+			return auth.EmptyCredential, err
+		}
+		return credentials.Credential(store)(ctx, host)
+	}
+	username, secret, err := c.config.Credentials(ctx, host)
+	if username == "<token>" {
+		return auth.Credential{RefreshToken: secret}, err
+	}
+	return auth.Credential{Username: username, Password: secret}, err
+}
+
+// checkRedirect bounds redirects. That credentials do not follow to another origin is seen to by auth.Client.
+func checkRedirect(req *http.Request, via []*http.Request) error {
+	first := via[0].URL
+	switch {
+	case len(via) > maxRedirects:
+		return badAnswer("more than %d redirects", maxRedirects)
+	case req.URL.Scheme != first.Scheme:
+		return badAnswer("redirected from %s to %s", first.Scheme, req.URL.Scheme)
+	case req.URL.User != nil:
+		return badAnswer("redirected to an address with credentials in it")
+	case req.URL.Hostname() != first.Hostname() && isForbidden(req.URL.Hostname()):
+		// A registry must not make its client talk to what only the client can reach (instance metadata, loopback).
+		return badAnswer("redirected to %s, an address that no registry serves from", req.URL.Hostname())
+	}
+	return nil
+}
+
+// isForbidden recognises addresses that are never a public blob store: loopback, link-local, unspecified, metadata.
+func isForbidden(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	if err != nil {
+		return false
+	}
+	addr = addr.Unmap().WithZone("")
+	for _, prefix := range auth.DefaultBlockedRealmPrefixes() {
+		if prefix.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}
+
+// guard is the last step before the wire. It bounds what is not content (errors and tokens), and keeps the
+// credentials of a registry from a token service that has nothing to do with it.
+type guard struct {
+	next http.RoundTripper
+	host string
+}
+
+func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
+	// Every request of a registry names the types it accepts; those of auth.Client to a token service do not.
+	token := req.Header.Get("Accept") == ""
+	if token && !trustedRealm(g.host, req.URL) {
+		if req.Body != nil && req.Body != http.NoBody {
+			return nil, &fault{reason: stemma.ReasonUnauthorized, err: fmt.Errorf("%s asks to send its credentials to %s, which is not done", g.host, req.URL.Host)}
+		}
+		if req.Header.Get("Authorization") != "" {
+			// What everybody may read can still be had without them.
+			req = req.Clone(req.Context())
+			req.Header.Del("Authorization")
+		}
+	}
+	resp, err := g.next.RoundTrip(req)
+	if err == nil && (token || resp.StatusCode >= 300) {
+		resp.Body = limited{io.LimitReader(resp.Body, maxErrorBody), resp.Body}
+	}
+	return resp, err
+}
+
+type limited struct {
+	io.Reader
+	io.Closer
+}
+
+// trustedRealm reports whether a token service may be given the credentials of a registry: it is on the same host, or
+// over TLS on a neighbour under the registry's own domain, as auth.docker.io is of registry-1.docker.io and gitlab.com
+// of registry.gitlab.com.
+func trustedRealm(host string, realm *url.URL) bool {
+	name := (&url.URL{Host: host}).Hostname()
+	if strings.EqualFold(realm.Hostname(), name) {
+		return realm.Scheme == "https" || strings.EqualFold(realm.Host, host)
+	}
+	if _, err := netip.ParseAddr(name); err == nil || realm.Scheme != "https" {
+		return false
+	}
+	_, parent, _ := strings.Cut(strings.ToLower(name), ".")
+	other := strings.ToLower(realm.Hostname())
+	return strings.Contains(parent, ".") && (other == parent || strings.HasSuffix(other, "."+parent))
+}
