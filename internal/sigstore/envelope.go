@@ -1,0 +1,120 @@
+package sigstore
+
+import (
+	"crypto"
+	"crypto/x509"
+	"fmt"
+
+	"stemma"
+)
+
+// Bounds of one piece of evidence.
+const (
+	maxEntries     = 16
+	maxTimestamps  = 16
+	maxSignatures  = 16
+	maxChain       = 10
+	maxToken       = 64 << 10 // bytes of one timestamp
+	maxCheckpoint  = 64 << 10
+	maxProof       = 64 // hashes of an inclusion proof: a tree of 2^64 leaves
+	maxCertificate = 64 << 10
+	maxAnnotations = 4 << 20 // a manifest is not larger
+)
+
+// envelope is a piece of evidence read and not yet verified, whatever form it had.
+type envelope struct {
+	format string // for people, with version
+
+	// What is signed: a DSSE envelope, the payload of a simple signing layer, or a message known by its digest.
+	kind        content
+	payloadType string
+	payload     []byte
+	digest      []byte // of the message, made with hash
+	hash        crypto.Hash
+	signatures  []sealed
+
+	// Who says so, and by when. A bare DSSE envelope has its certificates with its signatures.
+	leaf       *x509.Certificate
+	hint       string
+	entries    []*entry
+	timestamps [][]byte
+	stamped    []byte // what timestamps are over; nil: the signature
+	logged     []byte // the envelope as intoto 0.0.1 hashed it
+	bare       bool   // several signers are possible
+}
+
+type content int
+
+const (
+	isDSSE content = iota
+	isSimpleSigning
+	isMessage
+)
+
+// sealed is one signature.
+type sealed struct {
+	keyID string
+	sig   []byte
+	leaf  *x509.Certificate // bare envelopes only
+}
+
+// signedBytes is what a signature is over, except for a message, of which only the digest is known. For DSSE:
+//
+//	PAE(type, body) = "DSSEv1" + SP + LEN(type) + SP + type + SP + LEN(body) + SP + body
+func (e *envelope) signedBytes() []byte {
+	if e.kind == isDSSE {
+		head := fmt.Sprintf("DSSEv1 %d %s %d ", len(e.payloadType), e.payloadType, len(e.payload))
+		return append([]byte(head), e.payload...)
+	}
+	return e.payload
+}
+
+// read dispatches on the form. The form is what the finder took the bytes for; reading decides.
+func read(raw stemma.Raw) (*envelope, *refusal) {
+	if len(raw.Data) > stemma.MaxJSONBytes {
+		return nil, refuse(stemma.ReasonLimit, "%d bytes, limit %d", len(raw.Data), stemma.MaxJSONBytes)
+	}
+	size := 0
+	for k, v := range raw.Annotations {
+		if size += len(k) + len(v); size > maxAnnotations {
+			return nil, refuse(stemma.ReasonLimit, "annotations of more than %d bytes", maxAnnotations)
+		}
+	}
+	switch raw.Format {
+	case stemma.FormatBundle:
+		return readBundle(raw.Data)
+	case stemma.FormatDSSE:
+		return readDSSE(raw)
+	case stemma.FormatSimpleSigning:
+		return readSimpleSigning(raw)
+	case stemma.FormatStatement:
+		return nil, refuse(stemma.ReasonSignatureCount, "a bare statement: nobody signed it")
+	}
+	return nil, refuse(stemma.ReasonUnsupported, "form %.40q is not known", raw.Format)
+}
+
+// parseCertificate parses the certificate of a signer, DER.
+func parseCertificate(der []byte) (*x509.Certificate, *refusal) {
+	switch {
+	case len(der) == 0:
+		return nil, refuse(stemma.ReasonMalformed, "an empty signing certificate")
+	case len(der) > maxCertificate:
+		return nil, refuse(stemma.ReasonLimit, "a certificate of %d bytes, limit %d", len(der), maxCertificate)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, refuse(stemma.ReasonMalformed, "parsing signing certificate: %v", err)
+	}
+	return leaf, nil
+}
+
+func pemCertificate(text string) (*x509.Certificate, *refusal) {
+	if len(text) > maxPEM {
+		return nil, refuse(stemma.ReasonLimit, "a certificate of %d bytes in PEM, limit %d", len(text), maxPEM)
+	}
+	der, err := onePEM([]byte(text), "CERTIFICATE")
+	if err != nil {
+		return nil, refuse(stemma.ReasonMalformed, "signing certificate: %v", err)
+	}
+	return parseCertificate(der)
+}
