@@ -68,8 +68,6 @@ type unavailable struct{ err error }
 func (u *unavailable) Error() string { return u.err.Error() }
 
 func (v *Verifier) gone(name string, err error) {
-	// Without a policy both built-in domains are tried; that one has no root is then said, and only matters when some
-	// evidence needs it.
 	v.missing = append(v.missing, stemma.Unavailable{Place: "trust domain " + name, Reason: stemma.ReasonTrustRoot, Detail: err.Error()})
 }
 

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"stemma"
@@ -159,13 +160,21 @@ func (v *Verifier) Collect(ctx context.Context, r Request) (*stemma.Evidence, er
 	evidence := c.node(found)
 	c.file(found, evidence, extra)
 	evidence.Rejected = append(evidence.Rejected, refused...)
-	evidence.Unavailable = append(evidence.Unavailable, v.missing...)
+	if v.config.Policies != nil || unknownSigner(evidence) {
+		// Without a policy nothing says that a domain is needed, until some evidence is by a signer of none.
+		evidence.Unavailable = append(evidence.Unavailable, v.missing...)
+	}
 	if v.auth != nil {
 		evidence.Trust = v.auth.Trust()
 	}
 	evidence.CollectedAt = r.Situation.At
 	c.order(evidence)
 	return evidence, nil
+}
+
+func unknownSigner(e *stemma.Evidence) bool {
+	return slices.ContainsFunc(e.Rejected, func(r stemma.Rejection) bool { return r.Reason == stemma.ReasonSignerUnknown }) ||
+		slices.ContainsFunc(e.Platforms, unknownSigner)
 }
 
 // translate makes an error of the registry client one of this package.
