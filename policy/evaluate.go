@@ -221,7 +221,7 @@ func compareCandidates(a, b *candidate) int {
 		cmp.Compare(b.away.rank, a.away.rank),
 		cmp.Compare(a.provenance.Bundle, b.provenance.Bundle),
 		cmp.Compare(a.attestation.Signer.Trust, b.attestation.Signer.Trust),
-		cmp.Compare(a.builder, b.builder),
+		cmp.Compare(a.order, b.order),
 	)
 	if order == 0 && (a.attestation != b.attestation || a.provenance != b.provenance) {
 		order = bytes.Compare(encode([]any{a.attestation, a.provenance}), encode([]any{b.attestation, b.provenance}))

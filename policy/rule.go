@@ -80,6 +80,7 @@ type candidate struct {
 	attestation *stemma.Attestation
 	provenance  *stemma.Provenance
 	builder     string     // name in provenance.by that the signer is, or came closest to
+	order       int        // of that name in provenance.by
 	away        difference // from that builder; zero when the signer is it
 	results     []result   // of the rules that judge each provenance, in order
 }

@@ -162,9 +162,9 @@ func (j *judgement) identify(a *stemma.Attestation, p *stemma.Provenance) {
 		return
 	}
 	var nearest *candidate
-	for _, name := range j.spec.Provenance.By.Of {
+	for i, name := range j.spec.Provenance.By.Of {
 		b := j.policy.builders[name]
-		c := &candidate{attestation: a, provenance: p, builder: name, away: b.differs(a.Signer)}
+		c := &candidate{attestation: a, provenance: p, builder: name, order: i, away: b.differs(a.Signer)}
 		// A key speaks only for the builder.id that the policy gives it (SLSA: roots of trust map a key to a builder.id).
 		if got := p.Value(stemma.FieldBuilder); c.accepted() && b.ID != "" && got != b.ID {
 			c.away = difference{stemma.ReasonBuilder, "builder.id " + quoteEmpty(got), "builder.id " + b.ID, "id", 30}
