@@ -1,0 +1,162 @@
+package stemma
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+)
+
+func (p *jsonReader) into(v reflect.Value, depth int) error {
+	if p.peek() == 'n' {
+		_, err := p.literal()
+		return err
+	}
+	if v.Kind() == reflect.Pointer {
+		if v.IsNil() {
+			v.Set(reflect.New(v.Type().Elem()))
+		}
+		return p.into(v.Elem(), depth)
+	}
+	start := p.pos
+	switch v.Interface().(type) {
+	case json.RawMessage:
+		if err := p.skip(depth); err != nil {
+			return err
+		}
+		v.SetBytes(p.data[start:p.pos:p.pos])
+		return nil
+	case []byte:
+		s, err := p.stringValue()
+		if err != nil {
+			return err
+		}
+		b, err := DecodeBase64(s)
+		if err != nil {
+			p.pos = start
+			return p.fail("%v", err)
+		}
+		v.SetBytes(b)
+		return nil
+	}
+	switch v.Kind() {
+	case reflect.String:
+		s, err := p.stringValue()
+		v.SetString(s)
+		return err
+	case reflect.Bool:
+		raw, err := p.literal()
+		if err == nil && string(raw) != "true" && string(raw) != "false" {
+			p.pos = start
+			return p.fail("expected true or false")
+		}
+		v.SetBool(string(raw) == "true")
+		return err
+	case reflect.Int, reflect.Int64, reflect.Int32:
+		return p.integer(v)
+	case reflect.Slice:
+		return p.slice(v, depth)
+	case reflect.Map:
+		return p.mapping(v, depth)
+	case reflect.Struct:
+		return p.structure(v, depth)
+	}
+	return fmt.Errorf("decoding JSON: a %s field is not supported", v.Type())
+}
+
+func (p *jsonReader) stringValue() (string, error) {
+	if p.peek() != '"' {
+		return "", p.fail("expected a string")
+	}
+	raw, err := p.str()
+	if err != nil {
+		return "", err
+	}
+	return unquoteJSON(raw)
+}
+
+func (p *jsonReader) integer(v reflect.Value) error {
+	start := p.pos
+	raw, err := p.literal()
+	if err != nil {
+		return err
+	}
+	n, err := strconv.ParseInt(string(raw), 10, v.Type().Bits())
+	if err != nil || string(raw) == "-0" {
+		p.pos = start
+		return p.fail("expected an integer of %d bits, got %.40s", v.Type().Bits(), raw)
+	}
+	v.SetInt(n)
+	return nil
+}
+
+func (p *jsonReader) slice(v reflect.Value, depth int) error {
+	if p.peek() != '[' {
+		return p.fail("expected an array")
+	}
+	out := reflect.MakeSlice(v.Type(), 0, 4)
+	err := p.array(depth, func(int) error {
+		if out.Len() >= maxJSONNodes {
+			return p.limit("more than %d elements", maxJSONNodes)
+		}
+		out = reflect.Append(out, reflect.Zero(v.Type().Elem()))
+		return p.into(out.Index(out.Len()-1), depth+1)
+	})
+	v.Set(out)
+	return err
+}
+
+func (p *jsonReader) mapping(v reflect.Value, depth int) error {
+	if p.peek() != '{' {
+		return p.fail("expected an object")
+	}
+	out := reflect.MakeMap(v.Type())
+	err := p.object(depth, func(name string) error {
+		e := reflect.New(v.Type().Elem()).Elem()
+		if err := p.into(e, depth+1); err != nil {
+			return err
+		}
+		out.SetMapIndex(reflect.ValueOf(name).Convert(v.Type().Key()), e)
+		return nil
+	})
+	v.Set(out)
+	return err
+}
+
+func (p *jsonReader) structure(v reflect.Value, depth int) error {
+	if p.peek() != '{' {
+		return p.fail("expected an object")
+	}
+	t := v.Type()
+	return p.object(depth, func(name string) error {
+		for i := range t.NumField() {
+			tag, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+			switch {
+			case tag == "" || tag == "-":
+			case tag == name:
+				return p.into(v.Field(i), depth+1)
+			case strings.EqualFold(tag, name):
+				// encoding/json would take it for the field; other readers would not.
+				return p.fail("name %q differs from %q only in case", name, tag)
+			}
+		}
+		return p.skip(depth + 1)
+	})
+}
+
+// DecodeBase64 decodes RFC 4648 section 4 base64 with padding, and refuses every other spelling of the same bytes:
+// the URL alphabet, missing padding, line breaks and non-zero trailing bits. What is hashed and what is decoded is
+// then one thing.
+func DecodeBase64(s string) ([]byte, error) {
+	if strings.ContainsAny(s, "\r\n") {
+		return nil, errors.New("line break in base64")
+	}
+	b, err := base64.StdEncoding.Strict().DecodeString(s)
+	if err != nil {
+		return nil, fmt.Errorf("decoding base64: %w", err)
+	}
+	return b, nil
+}
