@@ -201,7 +201,7 @@ func (a *Authenticator) verifyCertificate(e *envelope, leaf *x509.Certificate) (
 		return nil, ref
 	}
 	if len(v.times) == 0 {
-		return nil, refuse(stemma.ReasonTimeMissing, "nothing proves when it was signed: no signed timestamp, and no log entry with a signed time")
+		return nil, refuse(stemma.ReasonTimeMissing, "nothing proves when it was signed: no log entry with a signed time, and no timestamp of an authority of trust domain %s", d.name)
 	}
 	for _, t := range v.times {
 		if ref := iss.checkTime(leaf, t); ref != nil {

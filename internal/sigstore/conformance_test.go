@@ -36,8 +36,8 @@ func conformanceReasons() map[string]stemma.Reason {
 		"rekor2-timestamp-outside-trust-root-tsa-validity_fail":     stemma.ReasonTimestampInvalid,
 		"rekor2-timestamp-outside-tsa-cert-validity_fail":           stemma.ReasonTimestampInvalid,
 		"rekor2-timestamp-payload-mismatch_fail":                    stemma.ReasonTimestampInvalid,
-		"rekor2-timestamp-untrusted-tsa-with-embedded-cert_fail":    stemma.ReasonTimestampInvalid,
-		"rekor2-timestamp-untrusted-tsa-without-embedded-cert_fail": stemma.ReasonTimestampInvalid,
+		"rekor2-timestamp-untrusted-tsa-with-embedded-cert_fail":    stemma.ReasonTimeMissing,
+		"rekor2-timestamp-untrusted-tsa-without-embedded-cert_fail": stemma.ReasonTimeMissing,
 		"signature-mismatch_fail":                                   stemma.ReasonSignatureInvalid,
 		"wrong-material_fail":                                       stemma.ReasonSubjectMismatch,
 	}

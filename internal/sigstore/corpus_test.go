@@ -1,6 +1,7 @@
 package sigstore
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -148,3 +149,5 @@ func layers(t *testing.T, dir string) []stemma.Raw {
 	}
 	return out
 }
+
+func hexDecode(s string) ([]byte, error) { return hex.DecodeString(s) }

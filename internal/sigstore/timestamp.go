@@ -1,6 +1,8 @@
 package sigstore
 
 import (
+	"bytes"
+	"crypto/x509"
 	"encoding/asn1"
 	"errors"
 	"fmt"
@@ -11,21 +13,22 @@ import (
 	"stemma"
 )
 
-// checkTimestamps verifies the RFC 3161 timestamps. A domain without authorities can verify none, so they count for
-// nothing there. Where it has some, every timestamp must verify under one of them; two of one authority count once.
+// checkTimestamps verifies the RFC 3161 timestamps that name an authority of the domain: each of them must hold, and two
+// of one authority count once. A timestamp of another authority proves nothing and counts for nothing.
 func (d *Domain) checkTimestamps(e *envelope) ([]stemma.SignedTime, *refusal) {
 	var out []stemma.SignedTime
-	if len(d.authorities) == 0 {
-		return nil, nil
-	}
 	over := e.stamped
 	if over == nil {
 		over = e.signatures[0].sig
 	}
 	seen := map[int]bool{}
 	for _, token := range e.timestamps {
-		if err := checkToken(token); err != nil {
+		signer, err := checkToken(token)
+		if err != nil {
 			return nil, refuse(stemma.ReasonTimestampInvalid, "timestamp: %v", err)
+		}
+		if !d.knowsAuthority(signer) {
+			continue
 		}
 		by, t, err := d.stampedBy(token, over)
 		if err != nil {
@@ -38,9 +41,32 @@ func (d *Domain) checkTimestamps(e *envelope) ([]stemma.SignedTime, *refusal) {
 		out = append(out, stemma.SignedTime{Time: t.Time.UTC(), By: "timestamp", From: t.URI})
 	}
 	if len(out) == 0 && d.timestamp == Required {
-		return nil, refuse(stemma.ReasonTimeMissing, "no signed timestamp, which trust domain %s requires", d.name)
+		return nil, refuse(stemma.ReasonTimeMissing, "no signed timestamp of an authority of trust domain %s, which requires one; %d of others", d.name, len(e.timestamps))
 	}
 	return out, nil
+}
+
+// knowsAuthority reports whether a token names an authority of the domain as its signer: by the certificate, where the
+// trusted root holds it, or else by whoever issued the certificate.
+func (d *Domain) knowsAuthority(signer issuerAndSerial) bool {
+	for _, a := range d.authorities {
+		tsa, ok := a.(*root.SigstoreTimestampingAuthority)
+		if !ok {
+			return true
+		}
+		if tsa.Leaf != nil {
+			if bytes.Equal(tsa.Leaf.RawIssuer, signer.Issuer.FullBytes) && tsa.Leaf.SerialNumber.Cmp(signer.Serial) == 0 {
+				return true
+			}
+			continue
+		}
+		for _, c := range append([]*x509.Certificate{tsa.Root}, tsa.Intermediates...) {
+			if c != nil && bytes.Equal(c.RawSubject, signer.Issuer.FullBytes) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (d *Domain) stampedBy(token, over []byte) (int, *root.Timestamp, error) {
@@ -112,29 +138,35 @@ type attribute struct {
 //   - signed attributes there: without them the signature is over the bare content, which an attacker may choose to be
 //     the attributes of another message
 //   - the message digest made with SHA-2
-func checkToken(der []byte) error {
+//
+// It returns whom the token names as its signer, unproven.
+func checkToken(der []byte) (issuerAndSerial, error) {
+	var none issuerAndSerial
 	var resp timeStampResp
 	rest, err := asn1.Unmarshal(der, &resp)
 	switch {
 	case err != nil:
-		return fmt.Errorf("reading RFC 3161 response: %w", err)
+		return none, fmt.Errorf("reading RFC 3161 response: %w", err)
 	case len(rest) != 0:
-		return errors.New("bytes after the RFC 3161 response")
+		return none, errors.New("bytes after the RFC 3161 response")
 	}
 	tstInfo := asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 1, 4}
 	sd := resp.Token.Content
 	switch {
 	case !resp.Token.Type.Equal(asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 2}):
-		return errors.New("the token is not signed data")
+		return none, errors.New("the token is not signed data")
 	case !sd.Encapsulated.Type.Equal(tstInfo):
-		return fmt.Errorf("the token holds content of type %v: want a timestamp", sd.Encapsulated.Type)
+		return none, fmt.Errorf("the token holds content of type %v: want a timestamp", sd.Encapsulated.Type)
 	case len(sd.Signers) != 1:
-		return fmt.Errorf("%d signers: want exactly one", len(sd.Signers))
+		return none, fmt.Errorf("%d signers: want exactly one", len(sd.Signers))
 	}
 	s := sd.Signers[0]
+	if s.IssuerAndSerial.Serial == nil {
+		return none, errors.New("the signer has no serial number")
+	}
 	sha2 := asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2}
 	if alg := s.DigestAlgorithm.Algorithm; len(alg) != len(sha2)+1 || !alg[:len(sha2)].Equal(sha2) || alg[len(sha2)] < 1 || alg[len(sha2)] > 3 {
-		return fmt.Errorf("digest algorithm %v: want SHA-256, SHA-384 or SHA-512", alg)
+		return none, fmt.Errorf("digest algorithm %v: want SHA-256, SHA-384 or SHA-512", alg)
 	}
 	types := 0
 	for _, a := range s.SignedAttributes {
@@ -143,15 +175,15 @@ func checkToken(der []byte) error {
 		}
 		var got asn1.ObjectIdentifier
 		if len(a.Values) != 1 {
-			return errors.New("a content type attribute without exactly one value")
+			return none, errors.New("a content type attribute without exactly one value")
 		}
 		if rest, err := asn1.Unmarshal(a.Values[0].FullBytes, &got); err != nil || len(rest) != 0 || !got.Equal(tstInfo) {
-			return errors.New("the signed content type is not that of a timestamp")
+			return none, errors.New("the signed content type is not that of a timestamp")
 		}
 		types++
 	}
 	if types != 1 {
-		return fmt.Errorf("%d signed content types: want exactly one", types)
+		return none, fmt.Errorf("%d signed content types: want exactly one", types)
 	}
-	return nil
+	return s.IssuerAndSerial, nil
 }
