@@ -73,6 +73,11 @@ func (d *discovery) readReferrers(ctx context.Context) {
 				n.referrers = n.referrers[:i]
 				break
 			}
+			// An attestation manifest may be a child of the index and a referrer at once (BuildKit since 0.32).
+			if i := slices.IndexFunc(d.nodes, func(n *node) bool { return n.doc.digest == r.desc.Digest && n.desc.Size == r.desc.Size }); i >= 0 && d.nodes[i].doc.mediaType == r.desc.MediaType {
+				r.doc = d.nodes[i].doc
+				continue
+			}
 			tasks = append(tasks, func() { r.doc, r.err = d.source.manifest(ctx, r.desc) })
 		}
 	}

@@ -68,7 +68,11 @@ func (l *layout) readListed() {
 		if l.listed[d.Digest] != nil || d.MediaType != "" && !isIndex(d.MediaType) && !isManifest(d.MediaType) {
 			continue
 		}
-		if total += max(d.Size, 0); i >= maxListed || total > maxManifestsTotal {
+		if err := d.check(maxManifest); err != nil {
+			l.broken = append(l.broken, err)
+			continue
+		}
+		if total += d.Size; i >= maxListed || total > maxManifestsTotal {
 			l.broken = append(l.broken, &fault{reason: stemma.ReasonTruncated, err: fmt.Errorf("index.json lists %d manifests, of which %d were read", len(l.entries), i)})
 			return
 		}
