@@ -1,0 +1,308 @@
+package predicate
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"stemma"
+)
+
+// maxClaim is the longest value of a claim, in bytes. What is longer is no name of anything.
+const maxClaim = 2048
+
+// reader collects what is said about each field.
+type reader struct {
+	out      *stemma.Provenance
+	signer   *stemma.Identity // nil: nobody signed it
+	grade    stemma.Grade     // by whom the predicate's own words are said
+	said     map[stemma.Field][]stemma.Said
+	fallback []fallback
+	err      error // the first breach of the specification
+}
+
+// fallback is a saying that counts only where nobody says the field otherwise: another kind of name for another kind of
+// thing, which therefore contradicts nothing.
+type fallback struct {
+	field stemma.Field
+	said  stemma.Said
+}
+
+// grade is by whom the words of a predicate are said.
+//
+// A job that runs its own repository's workflow is written by whoever can push there: what it attests is the word of
+// the tenant, whatever tool wrote it. A workflow of another repository is a builder that its callers cannot change
+// (SLSA v1.0, "Provenance is Unforgeable"); which of those deserve trust is for policy to say. Who holds a managed key
+// speaks for the builder. Everybody else is a tenant.
+func grade(signer *stemma.Identity) stemma.Grade {
+	switch {
+	case signer == nil:
+		return stemma.SaidByNobody
+	case signer.KeyID != "":
+		return stemma.SaidByBuilder
+	case !isGitHub(signer.Issuer):
+		return stemma.SaidByTenant
+	}
+	w, ok := parseWorkflow(signer.Subject)
+	if !ok {
+		return stemma.SaidByTenant
+	}
+	if w.isGenerator() {
+		return stemma.SaidByBuilder
+	}
+	source, err := CanonicalRepository(sourceRepository(signer))
+	if err != nil || source == w.repository {
+		return stemma.SaidByTenant
+	}
+	return stemma.SaidByBuilder
+}
+
+// tenant is the grade of what the predicate's author was told by the tenant.
+func (r *reader) tenant() stemma.Grade {
+	if r.grade.Rank() > stemma.SaidByTenant.Rank() {
+		return stemma.SaidByTenant
+	}
+	return r.grade
+}
+
+func (r *reader) note(format string, args ...any) {
+	const most = 64
+	if len(r.out.Notes) < most {
+		r.out.Notes = append(r.out.Notes, stemma.Printable(fmt.Sprintf(format, args...), 400))
+	}
+}
+
+// malformed records that a value is not what the specification prescribes.
+func (r *reader) malformed(j *stemma.JSON, want string) {
+	if r.err == nil {
+		r.err = fmt.Errorf("%s: want %s", cmp.Or(j.Pointer(), "the predicate"), want)
+	}
+}
+
+// say records a saying. The value is in canonical form.
+func (r *reader) say(f stemma.Field, value string, by stemma.Grade, where string) {
+	if r.presentable(f, value, where) {
+		r.said[f] = append(r.said[f], stemma.Said{Value: value, By: by, Where: where})
+	}
+}
+
+// otherwise records a saying that counts if there is no other.
+func (r *reader) otherwise(f stemma.Field, value string, by stemma.Grade, where string) {
+	if r.presentable(f, value, where) {
+		r.fallback = append(r.fallback, fallback{f, stemma.Said{Value: value, By: by, Where: where}})
+	}
+}
+
+func (r *reader) presentable(f stemma.Field, value, where string) bool {
+	switch {
+	case value == "":
+		return false
+	case len(value) > maxClaim:
+		r.note("%s at %s is left out: longer than %d bytes", f, where, maxClaim)
+		return false
+	case stemma.Printable(value, maxClaim) != value || strings.ContainsRune(value, '\uFFFD'):
+		r.note("%s at %s is left out: it has characters that are not printable", f, where)
+		return false
+	}
+	return true
+}
+
+// certified is what the certificate says of a field, or "".
+func (r *reader) certified(f stemma.Field) string {
+	for _, s := range r.said[f] {
+		if s.By == stemma.SaidByCertificate {
+			return s.Value
+		}
+	}
+	return ""
+}
+
+// builder records builder.id, which SLSA wants to identify who vouches for the build.
+func (r *reader) builder(j *stemma.JSON) {
+	id := j.Text()
+	certified := r.certified(stemma.FieldBuilder)
+	switch {
+	case certified != "" && isGitHub(r.signer.Issuer) && isMachine(id):
+		// Documented: npm, the first build type of GitHub and SLSA's own example write such a constant for every job.
+		r.note("builder.id %s is the same for all jobs and names no workflow; the certificate does", id)
+	case certified != "" && r.out.BuildType == buildTypeDelegator && r.delegated():
+		// Documented: the delegator signs for the workflow that called it, and vouches for its name.
+		r.note("delegated: builder.id %s", id)
+	default:
+		r.say(stemma.FieldBuilder, id, r.grade, j.Pointer())
+	}
+}
+
+// isMachine reports whether a builder id is one of the constants that stand for GitHub's runner, whoever uses it.
+func isMachine(id string) bool {
+	switch id {
+	case "https://github.com/actions/runner", "https://github.com/actions/runner/github-hosted", "https://github.com/actions/runner/self-hosted",
+		"https://github.com/Attestations/GitHubHostedActions@v1", "https://github.com/Attestations/SelfHostedActions@v1":
+		return true
+	}
+	return false
+}
+
+// source records a URI of the source, and what it says of ref and commit. It reports whether it names a repository.
+func (r *reader) source(j *stemma.JSON, by stemma.Grade) bool {
+	uri := j.Text()
+	if uri == "" {
+		return false
+	}
+	repository, revision, err := parseRepository(uri)
+	if err != nil {
+		r.note("%s is left out: %v", j.Pointer(), err)
+		return false
+	}
+	r.say(stemma.FieldRepository, repository, by, j.Pointer())
+	r.revision(revision, by, j.Pointer())
+	return true
+}
+
+// revision records the part of a source URI that says which version: a ref, or a commit.
+func (r *reader) revision(s string, by stemma.Grade, where string) {
+	switch {
+	case isCommit(s):
+		r.say(stemma.FieldCommit, s, by, where)
+	case isHex(s):
+		r.note("commit %q at %s is left out: abbreviated", s, where)
+	default:
+		r.ref(s, by, where)
+	}
+}
+
+func (r *reader) ref(s string, by stemma.Grade, where string) {
+	switch {
+	case s == "":
+	case !isRef(s):
+		r.note("ref %q at %s is left out: git does not allow it", s, where)
+	default:
+		r.say(stemma.FieldRef, s, by, where)
+	}
+}
+
+func (r *reader) commit(s string, by stemma.Grade, where string) {
+	switch {
+	case s == "":
+	case !isCommit(s):
+		r.note("commit %q at %s is left out: not 40 or 64 lower-case hex digits", s, where)
+	default:
+		r.say(stemma.FieldCommit, s, by, where)
+	}
+}
+
+// digest records the commit of a digest set. Builders write it under three names: gitCommit, sha1, and sha256 with the
+// 40 digits of a SHA-1. A gitTree is no commit.
+func (r *reader) digest(j *stemma.JSON, by stemma.Grade) {
+	for _, k := range j.Elems() {
+		if j.IsObject() && namesCommit(k.Name(), k.Text()) {
+			r.commit(k.Text(), by, k.Pointer())
+		}
+	}
+}
+
+func namesCommit(algorithm, value string) bool {
+	return algorithm == "gitCommit" || algorithm == "sha1" || algorithm == "sha256" && len(value) == 40
+}
+
+// run records the id of a run. Only forms that name a run of a known service can contradict one another.
+func (r *reader) run(id string, by stemma.Grade, where string) {
+	id = canonicalRun(id)
+	number, attempt, _ := strings.Cut(id, "-")
+	switch {
+	case strings.HasPrefix(id, "https://"), isDigits(number) && (attempt == "" || isDigits(attempt)) && !strings.HasSuffix(id, "-"):
+		r.say(stemma.FieldRun, id, by, where)
+	default:
+		r.otherwise(stemma.FieldRun, id, by, where)
+	}
+}
+
+// finish orders what was said: strongest first, and of equal grades in the order of reading.
+func (r *reader) finish() {
+	for _, f := range r.fallback {
+		if len(r.said[f.field]) == 0 {
+			r.said[f.field] = []stemma.Said{f.said}
+		}
+	}
+	r.out.Claims = make(map[stemma.Field]stemma.Claim, len(r.said))
+	for f, said := range r.said {
+		slices.SortStableFunc(said, func(a, b stemma.Said) int { return cmp.Compare(b.By.Rank(), a.By.Rank()) })
+		switch f {
+		case stemma.FieldRef:
+			r.expandRefs(said)
+		case stemma.FieldRun:
+			said = expandRuns(said)
+		}
+		r.out.Claims[f] = stemma.Claim{Said: said[0], Others: others(said[1:])}
+	}
+}
+
+func others(said []stemma.Said) []stemma.Said {
+	var out []stemma.Said
+	for _, s := range said {
+		if !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// expandRefs writes a short ref in full where somebody says which it is.
+func (r *reader) expandRefs(said []stemma.Said) {
+	full := ""
+	for _, s := range said {
+		if strings.HasPrefix(s.Value, "refs/") {
+			full = s.Value
+			break
+		}
+	}
+	if full == "" {
+		r.note("ref %s does not say whether it is a branch or a tag", said[0].Value)
+	}
+	for i, s := range said {
+		if full == "refs/heads/"+s.Value || full == "refs/tags/"+s.Value {
+			said[i].Value = full
+		}
+	}
+}
+
+// expandRuns writes a run's number as the URL of the run where somebody gives it, and drops numbers that are of another
+// service than the URL.
+func expandRuns(said []stemma.Said) []stemma.Said {
+	full := ""
+	for _, s := range said {
+		if strings.HasPrefix(s.Value, "https://") {
+			full = s.Value
+			break
+		}
+	}
+	if full == "" {
+		return said
+	}
+	comparable := strings.Contains(full, "/actions/runs/") || strings.Contains(full, "/-/jobs/")
+	out := said[:0]
+	for _, s := range said {
+		switch {
+		case sameRun(full, s.Value):
+			s.Value = full
+		case !comparable && !strings.HasPrefix(s.Value, "https://"):
+			continue
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// sameRun reports whether id is a shorter name of the run with the URL full.
+func sameRun(full, id string) bool {
+	run, _, _ := strings.Cut(full, "/attempts/")
+	number, attempt, both := strings.Cut(id, "-")
+	switch {
+	case strings.HasPrefix(id, "https://"):
+		return id == run
+	case both:
+		return strings.HasSuffix(full, "/actions/runs/"+number+"/attempts/"+attempt)
+	}
+	return strings.HasSuffix(run, "/actions/runs/"+id) || strings.HasSuffix(full, "/-/jobs/"+id)
+}

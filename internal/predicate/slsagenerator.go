@@ -1,0 +1,120 @@
+package predicate
+
+import (
+	"strings"
+
+	"stemma"
+)
+
+const buildTypeDelegator = "https://github.com/slsa-framework/slsa-github-generator/delegator-generic@v0"
+
+// isGenerator reports whether a workflow is one of slsa-github-generator's that sign. They are builders for their own
+// repository as for any other: it is their ref that policy pins.
+func (w workflow) isGenerator() bool {
+	if w.repository != "github.com/slsa-framework/slsa-github-generator" {
+		return false
+	}
+	switch w.file {
+	case "generator_generic_slsa3.yml", "generator_container_slsa3.yml", "builder_go_slsa3.yml", "builder_container-based_slsa3.yml":
+		return true
+	}
+	return w.isDelegator()
+}
+
+// isDelegator reports whether a workflow signs in the name of the workflow that called it.
+func (w workflow) isDelegator() bool {
+	return w.repository == "github.com/slsa-framework/slsa-github-generator" &&
+		(w.file == "delegator_generic_slsa3.yml" || w.file == "delegator_lowperms-generic_slsa3.yml")
+}
+
+// delegated reports whether the signer is a delegator.
+func (r *reader) delegated() bool {
+	if r.signer == nil || !isGitHub(r.signer.Issuer) {
+		return false
+	}
+	w, ok := parseWorkflow(r.signer.Subject)
+	return ok && w.isDelegator()
+}
+
+// generator reads SLSA v0.2 of the generic, go and container workflows. Materials repeat the source.
+func (r *reader) generator(b build) {
+	r.builder(b.builderID)
+	r.source(b.configSource.At("uri"), r.grade)
+	r.digest(b.configSource.At("digest"), r.grade)
+	for _, m := range gitDependencies(b) {
+		r.candidate(m)
+	}
+	entry := b.configSource.At("entryPoint")
+	if strings.HasPrefix(entry.Text(), ".github/") {
+		r.say(stemma.FieldEntryPoint, entry.Text(), r.grade, entry.Pointer())
+	} else {
+		// Before v1.0 it was the name of the workflow, which is no path.
+		r.otherwise(stemma.FieldEntryPoint, entry.Text(), r.grade, entry.Pointer())
+	}
+	r.run(b.invocationID.Scalar(), r.grade, b.invocationID.Pointer())
+	r.environment(b.internal, func(name string) string { return "github_" + strings.ToLower(name) })
+}
+
+// containerBased reads SLSA v1 of the container-based builder. The second dependency is the builder itself.
+func (r *reader) containerBased(b build) {
+	r.builder(b.builderID)
+	source := b.external.At("source")
+	r.object(source, false)
+	r.text(source.At("uri"), false)
+	r.digests(source.At("digest"))
+	r.source(source.At("uri"), r.grade)
+	r.digest(source.At("digest"), r.grade)
+	r.workflowRun(b)
+}
+
+// delegator reads SLSA v1 of the workflows that build with slsa-github-generator's delegators (BYOB).
+func (r *reader) delegator(b build) {
+	r.builder(b.builderID)
+	r.workflowRun(b)
+}
+
+// workflowRun reads what both kinds of v1 have: the source as first dependency, and the environment of the run.
+func (r *reader) workflowRun(b build) {
+	if first := b.dependencies.At("0"); first != nil {
+		r.source(first.At("uri"), r.grade)
+		r.digest(first.At("digest"), r.grade)
+	}
+	r.run(b.invocationID.Scalar(), r.grade, b.invocationID.Pointer())
+	r.environment(b.internal, func(name string) string { return "GITHUB_" + name })
+}
+
+// environment reads variables of the run, spelled by key.
+func (r *reader) environment(env *stemma.JSON, key func(string) string) {
+	r.object(env, false)
+	value := func(name string) (string, string) {
+		j := env.At(key(name))
+		r.identifier(j)
+		return j.Scalar(), j.Pointer()
+	}
+	if name, where := value("REPOSITORY"); name != "" {
+		if repository, err := CanonicalRepository("https://github.com/" + name); err != nil {
+			r.note("%s is left out: %v", where, err)
+		} else {
+			r.say(stemma.FieldRepository, repository, r.grade, where)
+		}
+	}
+	ref, where := value("REF")
+	r.ref(ref, r.grade, where)
+	for _, name := range []string{"SHA", "SHA1"} {
+		sha, where := value(name)
+		r.commit(sha, r.grade, where)
+	}
+	event, where := value("EVENT_NAME")
+	r.say(stemma.FieldTrigger, event, r.grade, where)
+	run, where := value("RUN_ID")
+	if attempt, _ := value("RUN_ATTEMPT"); run != "" && attempt != "" {
+		r.run(run+"-"+attempt, r.grade, where)
+	}
+	// "owner/repository/.github/workflows/file.yml@ref"
+	if full, where := value("WORKFLOW_REF"); full != "" {
+		if w, ok := parseWorkflow("https://github.com/" + full); ok {
+			r.say(stemma.FieldRepository, w.repository, r.grade, where)
+			r.say(stemma.FieldEntryPoint, ".github/workflows/"+w.file, r.grade, where)
+		}
+	}
+}

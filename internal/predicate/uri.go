@@ -1,0 +1,223 @@
+package predicate
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// CanonicalRepository returns the one name of a source repository, "github.com/acme/app": lower-case host, a port that
+// is not the scheme's own, and the path, without scheme, user, ref and ".git". On GitHub's hosts the path is
+// lower-case, too, since there case does not distinguish. Two URIs have equal names only if they lead to the same place.
+//
+// It takes the forms in which builders write a repository: git+https, https, http, ssh and git URLs, git@host:path,
+// pkg:github package URLs, and host/path, each with "@ref" or "#ref" behind it or not. Whatever two readers could
+// understand differently is an error: percent-encoding, "..", users other than git, backslashes, control and non-ASCII
+// characters, queries, empty path segments, and hosts that are not plain qualified names.
+func CanonicalRepository(uri string) (string, error) {
+	repository, _, err := parseRepository(uri)
+	return repository, err
+}
+
+// parseRepository also returns what stands behind @ or #, which is a ref or a commit, or "".
+func parseRepository(uri string) (repository, revision string, err error) {
+	host, path, revision, err := splitRepository(uri)
+	if err == nil {
+		path, err = canonicalPath(host, path)
+	}
+	if err != nil {
+		return "", "", fmt.Errorf("repository %.80q: %w", uri, err)
+	}
+	return host + "/" + path, revision, nil
+}
+
+func splitRepository(uri string) (host, path, revision string, err error) {
+	fail := func(why string) (string, string, string, error) { return "", "", "", errors.New(why) }
+	if len(uri) > maxClaim {
+		return fail("too long")
+	}
+	for i := range len(uri) {
+		// CVE-2021-41087, CVE-2026-39821: what is decoded after the check is something else than what was checked.
+		if c := uri[i]; c <= ' ' || c >= 0x7f || strings.IndexByte("%\\?\"<>^`{|}", c) >= 0 {
+			return fail(fmt.Sprintf("character %q is not taken", rune(c)))
+		}
+	}
+	if strings.Contains(uri, "..") {
+		return fail(`".." is not taken`)
+	}
+	rest, fragment, found := strings.Cut(uri, "#")
+	if found && (fragment == "" || strings.Contains(fragment, "#")) {
+		return fail("the part behind # is empty or ambiguous")
+	}
+	authority, path, scheme, err := splitAuthority(rest)
+	if err != nil {
+		return "", "", "", err
+	}
+	if host, err = canonicalHost(authority, scheme); err != nil {
+		return "", "", "", err
+	}
+	path, revision, at := strings.Cut(path, "@")
+	switch {
+	case at && revision == "":
+		return fail("nothing behind @")
+	case strings.Contains(path, "//"), strings.Contains(revision, "//"):
+		return fail("empty path segment")
+	case !at:
+		revision, _, _ = strings.Cut(fragment, ":") // BuildKit: ref:subdirectory
+	}
+	return host, path, revision, nil
+}
+
+// splitAuthority tells apart the forms of a URI.
+func splitAuthority(s string) (authority, path, scheme string, err error) {
+	name, ok := strings.CutPrefix(s, "pkg:")
+	if ok {
+		if path, ok = strings.CutPrefix(name, "github/"); !ok {
+			return "", "", "", errors.New("of package URLs, only pkg:github names a repository")
+		}
+		return "github.com", path, "https", nil
+	}
+	if scheme, rest, ok := strings.Cut(s, "://"); ok {
+		if authority, path, ok = strings.Cut(rest, "/"); !ok {
+			return "", "", "", errors.New("no path")
+		}
+		return authority, path, strings.TrimPrefix(strings.ToLower(scheme), "git+"), nil
+	}
+	if rest, ok := strings.CutPrefix(s, "git@"); ok {
+		host, path, ok := strings.Cut(rest, ":")
+		// git@host:22/app is a path that begins with 22 to one reader and a port to another.
+		if first, _, _ := strings.Cut(path, "/"); !ok || isDigits(first) || strings.Contains(host, "/") {
+			return "", "", "", errors.New("want git@host:path")
+		}
+		return host, path, "", nil
+	}
+	if authority, path, ok = strings.Cut(s, "/"); !ok {
+		return "", "", "", errors.New("no path")
+	}
+	return authority, path, "", nil
+}
+
+func canonicalHost(authority, scheme string) (string, error) {
+	own := ""
+	switch scheme {
+	case "":
+	case "https":
+		own = "443"
+	case "http":
+		own = "80"
+	case "ssh":
+		own = "22"
+	case "git":
+		own = "9418"
+	default:
+		return "", fmt.Errorf("scheme %q is not taken", scheme)
+	}
+	if i := strings.LastIndexByte(authority, '@'); i >= 0 {
+		// github.com@evil.com is evil.com.
+		if authority[:i] != "git" {
+			return "", errors.New("a user other than git is not taken")
+		}
+		authority = authority[i+1:]
+	}
+	host, port, hasPort := strings.Cut(authority, ":")
+	host = strings.ToLower(host)
+	switch {
+	case !isHost(host):
+		return "", fmt.Errorf("host %q is not a plain qualified name", host)
+	case !hasPort, port == own && own != "":
+		return host, nil
+	case len(port) > 5 || !isDigits(port) || port[0] == '0':
+		return "", fmt.Errorf("port %q", port)
+	}
+	return host + ":" + port, nil
+}
+
+// isHost reports whether s is a lower-case host name of at least two labels. International names are refused in both
+// their forms: they exist to look like others.
+func isHost(s string) bool {
+	labels := strings.Split(s, ".")
+	if len(s) > 253 || len(labels) < 2 {
+		return false
+	}
+	for _, l := range labels {
+		if l == "" || len(l) > 63 || l[0] == '-' || l[len(l)-1] == '-' || strings.HasPrefix(l, "xn--") ||
+			strings.Trim(l, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+			return false
+		}
+	}
+	return true
+}
+
+func canonicalPath(host, path string) (string, error) {
+	github := host == "github.com" || strings.HasSuffix(host, ".ghe.com")
+	if github {
+		path = strings.ToLower(path)
+	}
+	path = strings.TrimSuffix(strings.TrimSuffix(path, "/"), ".git")
+	if strings.HasSuffix(path, ".git") {
+		return "", errors.New(`".git" twice`)
+	}
+	segments := strings.Split(path, "/")
+	for _, s := range segments {
+		if s == "" || s == "." {
+			return "", errors.New("empty path segment")
+		}
+		for i := range len(s) {
+			if c := s[i]; !isAlphanumeric(c) && strings.IndexByte("-._~+", c) < 0 {
+				return "", fmt.Errorf("character %q is not taken in a path", rune(c))
+			}
+		}
+	}
+	if github && len(segments) != 2 {
+		return "", errors.New("want owner/name on this host")
+	}
+	return path, nil
+}
+
+// canonicalRun writes the URL of a GitHub run with the canonical name of its repository, and leaves other ids alone.
+func canonicalRun(id string) string {
+	repository, run, ok := strings.Cut(id, "/actions/runs/")
+	number, attempt, both := strings.Cut(run, "/attempts/")
+	if !ok || !strings.HasPrefix(id, "https://") || !isDigits(number) || both && !isDigits(attempt) {
+		return id
+	}
+	canonical, revision, err := parseRepository(repository)
+	if err != nil || revision != "" {
+		return id
+	}
+	return "https://" + canonical + "/actions/runs/" + run
+}
+
+// isCommit reports whether s is a whole git object name, of SHA-1 or SHA-256.
+func isCommit(s string) bool { return (len(s) == 40 || len(s) == 64) && isLowerHex(s) }
+
+// isHex reports whether s has the form of a git object name that is cut short or in another case.
+func isHex(s string) bool { return len(s) >= 7 && len(s) <= 64 && isLowerHex(strings.ToLower(s)) }
+
+func isLowerHex(s string) bool { return s != "" && strings.Trim(s, "0123456789abcdef") == "" }
+
+func isDigits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
+
+func isAlphanumeric(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+}
+
+// isRef follows git-check-ref-format, for full and for short names.
+func isRef(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c == 0x7f || strings.IndexByte("~^:?*[\\", c) >= 0 {
+			return false
+		}
+	}
+	for _, bad := range []string{"..", "@{", "//"} {
+		if strings.Contains(s, bad) {
+			return false
+		}
+	}
+	for _, c := range strings.Split(s, "/") {
+		if c == "" || c[0] == '.' || strings.HasSuffix(c, ".lock") {
+			return false
+		}
+	}
+	return s != "@" && !strings.HasSuffix(s, ".") && s[0] != '-'
+}
