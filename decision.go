@@ -59,6 +59,7 @@ type Finding struct {
 	Policy  string   `json:"policy,omitempty"` // name of the policy
 	Where   string   `json:"where,omitempty"`  // file:line of the requirement
 	Cites   []Digest `json:"cites,omitempty"`  // evidence the finding rests on
+	Needs   string   `json:"needs,omitempty"`  // the rule without which this one has nothing to judge; its outcome is that rule's
 }
 
 // PolicyRef names a policy that matched and what it adds to the effect.

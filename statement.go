@@ -110,7 +110,7 @@ func (s Statement) Bind(d Digest, c []byte) (ResourceDescriptor, Reason, string)
 		return sub, "", ""
 	}
 	if detail == "" {
-		detail = "subject is " + describeSubjects(s.Subject)
+		detail = "it is about " + describeSubjects(s.Subject)
 	}
 	return ResourceDescriptor{}, reason, detail
 }

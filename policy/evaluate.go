@@ -363,6 +363,9 @@ func (j *judgement) finding(rule Rule, r result) stemma.Finding {
 	default:
 		f.Outcome, f.Fix = stemma.Unknown, r.fix
 	}
+	if f.Needs = r.needs; f.Needs != "" {
+		f.Fix = "" // what to do is said there
+	}
 	return f
 }
 

@@ -56,6 +56,7 @@ type result struct {
 	fix     string // instead of the rule's own
 	path    string // of the requirement in the policy, below spec
 	cites   []stemma.Digest
+	needs   string // the rule whose outcome this is, for want of anything to judge
 }
 
 func pass(got string, cites ...stemma.Digest) result {

@@ -21,7 +21,11 @@ func provenancePresent() Rule {
 		inForce: hasProvenance,
 		image: func(j *judgement) result {
 			if len(j.candidates) == 0 {
-				return j.missing(stemma.ReasonNoProvenance, "a signed SLSA provenance about "+j.evidence.Image.Digest.Short(), "provenance")
+				r := j.missing(stemma.ReasonNoProvenance, "a signed SLSA provenance about "+j.evidence.Image.Digest.Short(), "provenance")
+				if !slices.ContainsFunc(j.evidence.Attestations, func(a stemma.Attestation) bool { return a.Signature && j.bound(&a) }) {
+					r.needs = "image.authentic" // it says the same of the same evidence
+				}
+				return r
 			}
 			cites := j.bundles()
 			return pass(count(len(cites), "provenance"), cites...)
@@ -262,6 +266,6 @@ func checkWhole(j *judgement) result {
 // requirement has a cell and none passes for want of something to judge (GHSA-vmvj).
 func (j *judgement) dependent() result {
 	r := j.missing(stemma.ReasonNoProvenance, "a provenance to judge", "provenance")
-	r.proof, r.detail = "", ""
+	r.proof, r.detail, r.needs = "", "", "provenance.present"
 	return r
 }

@@ -11,21 +11,16 @@ import (
 // do next. Every requirement says got, want, proof and fix, in that order.
 func (a *app) printDecision(d *stemma.Decision, asked string, verbose bool) {
 	p := colours(a.stdout)
-	failed, unknown := 0, 0
-	for _, f := range d.Findings {
-		switch f.Outcome {
-		case stemma.Fail:
-			failed++
-		case stemma.Pass:
-		default:
-			unknown++
-		}
-	}
-	a.printVerdict(p, d, asked, failed, unknown)
+	a.printVerdict(p, d, asked)
 	for _, mark := range []stemma.Outcome{stemma.Fail, stemma.Unknown, stemma.Pass} {
 		met := 0
+		var idle []string
 		for _, f := range d.Findings {
 			if f.Outcome != mark {
+				continue
+			}
+			if f.Needs != "" && !verbose {
+				idle = append(idle, f.Rule)
 				continue
 			}
 			if mark == stemma.Pass && d.Verdict != stemma.Allow && !verbose {
@@ -33,6 +28,9 @@ func (a *app) printDecision(d *stemma.Decision, asked string, verbose bool) {
 				continue
 			}
 			a.printFinding(p, f, verbose)
+		}
+		if len(idle) > 0 {
+			fmt.Fprintf(a.stdout, "   %s\n", p.dim(wrapped(plural(len(idle), "other requirement")+" with nothing to judge: "+strings.Join(idle, ", "), 3)))
 		}
 		if met > 0 {
 			fmt.Fprintf(a.stdout, " %s %s met (-v lists them)\n", p.green("✓"), plural(met, "other requirement"))
@@ -61,7 +59,52 @@ func prefixed(prefix string, items []string) []string {
 	return []string{prefix + strings.Join(items, ", ")}
 }
 
-func (a *app) printVerdict(p palette, d *stemma.Decision, asked string, failed, unknown int) {
+// wrapped breaks a long line and indents what follows.
+func wrapped(text string, indent int) string {
+	return strings.ReplaceAll(wrap(text, 110), "\n", "\n"+strings.Repeat(" ", indent))
+}
+
+// tally says how many requirements there are and what became of them.
+func tally(d *stemma.Decision) string {
+	failed, unknown, idle := 0, 0, 0
+	for _, f := range d.Findings {
+		switch {
+		case f.Needs != "":
+			idle++
+		case f.Outcome == stemma.Fail:
+			failed++
+		case f.Outcome != stemma.Pass:
+			unknown++
+		}
+	}
+	if d.Verdict == stemma.Allow {
+		if len(d.Findings) == 1 {
+			return "its 1 requirement is met"
+		}
+		return fmt.Sprintf("all %d requirements met", len(d.Findings))
+	}
+	var parts []string
+	if failed > 0 {
+		parts = append(parts, fmt.Sprintf("%d of %s failed", failed, plural(len(d.Findings), "requirement")))
+	}
+	if unknown > 0 {
+		of := ""
+		if failed == 0 {
+			of = " of " + plural(len(d.Findings), "requirement")
+		}
+		parts = append(parts, fmt.Sprintf("%d%s could not be checked", unknown, of))
+	}
+	if idle > 0 {
+		parts = append(parts, fmt.Sprintf("%d had nothing to judge", idle))
+	}
+	text := strings.Join(parts, ", ")
+	if failed == 0 {
+		text += "; nothing is known to be wrong with the image"
+	}
+	return text
+}
+
+func (a *app) printVerdict(p palette, d *stemma.Decision, asked string) {
 	word := map[stemma.Verdict]string{
 		stemma.Allow: p.green("ALLOW"), stemma.Deny: p.red("DENY "), stemma.Undetermined: p.yellow("UNDETERMINED"),
 	}[d.Verdict]
@@ -70,18 +113,7 @@ func (a *app) printVerdict(p palette, d *stemma.Decision, asked string, failed, 
 		given = "  (you gave " + clean(asked) + ")"
 	}
 	fmt.Fprintf(a.stdout, "%s  %s%s\n", word, p.bold(clean(d.Image.String())), p.dim(given))
-	summary := fmt.Sprintf("all %s met", plural(len(d.Findings), "requirement"))
-	switch {
-	case failed > 0 && unknown > 0:
-		summary = fmt.Sprintf("%d of %s failed, %d could not be checked", failed, plural(len(d.Findings), "requirement"), unknown)
-	case failed > 0:
-		summary = fmt.Sprintf("%d of %s failed", failed, plural(len(d.Findings), "requirement"))
-	case unknown > 0:
-		summary = fmt.Sprintf("%d of %s could not be checked; nothing is known to be wrong with the image", unknown, plural(len(d.Findings), "requirement"))
-	case len(d.Findings) == 1:
-		summary = "its 1 requirement is met"
-	}
-	fmt.Fprintf(a.stdout, "       %s\n", summary)
+	fmt.Fprintf(a.stdout, "       %s\n", tally(d))
 	for _, ref := range d.Policies {
 		effect := ""
 		if d.Verdict != stemma.Allow && ref.Mode != "enforce" {
