@@ -123,7 +123,7 @@ func unmatched(set *Set, evidence *stemma.Evidence) stemma.Finding {
 	rule := UnmatchedRule()
 	f := stemma.Finding{
 		Rule: rule.ID, Outcome: stemma.Fail, Reason: stemma.ReasonNoPolicy, Title: rule.Title, Fix: rule.Fix,
-		Got: quoteEmpty(evidence.Image.Repository), Where: set.Name,
+		Got: quoteEmpty(evidence.Image.Repository),
 	}
 	var patterns []string
 	for _, p := range set.policies {
@@ -220,7 +220,6 @@ func compareCandidates(a, b *candidate) int {
 		compareResults(a.results, b.results),
 		cmp.Compare(b.away.rank, a.away.rank),
 		cmp.Compare(a.provenance.Bundle, b.provenance.Bundle),
-		cmp.Compare(a.attestation.Signer.Trust, b.attestation.Signer.Trust),
 		cmp.Compare(a.order, b.order),
 	)
 	if order == 0 && (a.attestation != b.attestation || a.provenance != b.provenance) {

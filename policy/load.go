@@ -183,7 +183,7 @@ func (l *loader) finish(files []File) {
 		name = files[0].Name
 	}
 	if len(l.set.policies) == 0 {
-		l.errs = append(l.errs, &Error{File: name, Problem: "no " + KindPolicy + " in it", Hint: "a set without a policy allows nothing; write one: stemma policy explain"})
+		l.errs = append(l.errs, &Error{File: name, Problem: "no " + KindPolicy + " in it", Hint: "a set without a policy allows nothing; README.md has one to start from"})
 		return
 	}
 	for _, check := range l.checks {

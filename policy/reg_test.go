@@ -292,16 +292,21 @@ func TestReg_E01_empty(t *testing.T) {
 	set := load(t, f0Policy)
 	for name, e := range map[string]*stemma.Evidence{
 		"nil": nil, "zero": {}, "image only": none(),
-		"nil child":                          {Image: none().Image, Platforms: []*stemma.Evidence{nil}},
-		"attestation without provenance":     {Image: none().Image, Attestations: f0().Attestations},
-		"provenance without attestation":     {Image: none().Image, Provenance: f0().Provenance},
-		"provenance of another attestation":  mutated(func(e *stemma.Evidence) { e.Provenance[0].Bundle = digest("other") }),
-		"both without bundle":                mutated(func(e *stemma.Evidence) { e.Provenance[0].Bundle, e.Attestations[0].Bundle = "", "" }),
-		"binding of no kind":                 mutated(func(e *stemma.Evidence) { e.Attestations[0].Binding.Kind = "" }),
-		"binding of another kind":            mutated(func(e *stemma.Evidence) { e.Attestations[0].Binding.Kind = "index" }),
-		"bound to another manifest":          mutated(func(e *stemma.Evidence) { e.Attestations[0].Binding.Member = digest("other") }),
-		"bound to nothing":                   mutated(func(e *stemma.Evidence) { e.Attestations[0].Binding.Member = "" }),
-		"image of no digest, bound to none":  mutated(func(e *stemma.Evidence) { e.Image.Digest, e.Attestations[0].Binding.Member = "", "" }),
+		"nil child":                         {Image: none().Image, Platforms: []*stemma.Evidence{nil}},
+		"attestation without provenance":    {Image: none().Image, Attestations: f0().Attestations},
+		"provenance without attestation":    {Image: none().Image, Provenance: f0().Provenance},
+		"provenance of another attestation": mutated(func(e *stemma.Evidence) { e.Provenance[0].Bundle = digest("other") }),
+		"both without bundle":               mutated(func(e *stemma.Evidence) { e.Provenance[0].Bundle, e.Attestations[0].Bundle = "", "" }),
+		"binding of no kind":                mutated(func(e *stemma.Evidence) { e.Attestations[0].Binding.Kind = "" }),
+		"binding of another kind":           mutated(func(e *stemma.Evidence) { e.Attestations[0].Binding.Kind = "index" }),
+		"bound to another manifest":         mutated(func(e *stemma.Evidence) { e.Attestations[0].Binding.Member = digest("other") }),
+		"bound to nothing":                  mutated(func(e *stemma.Evidence) { e.Attestations[0].Binding.Member = "" }),
+		"image of no digest, bound to none": mutated(func(e *stemma.Evidence) { e.Image.Digest, e.Attestations[0].Binding.Member = "", "" }),
+		"a signature of another image": mutated(func(e *stemma.Evidence) {
+			nothing(e)
+			e.Attestations = []stemma.Attestation{signature("s", keySigner("acme-kms", "review"))}
+			e.Attestations[0].Binding.Member = digest("other")
+		}),
 		"a signature that claims provenance": mutated(func(e *stemma.Evidence) { e.Attestations[0].Signature = true }),
 		"evidence of a child":                {Image: stemma.Image{Repository: "ghcr.io/acme/app", Digest: digest("index")}, Platforms: []*stemma.Evidence{f0()}},
 		"unsigned provenance": mutated(func(e *stemma.Evidence) {
@@ -309,8 +314,13 @@ func TestReg_E01_empty(t *testing.T) {
 			e.Attestations, e.Provenance = nil, nil
 		}),
 	} {
-		if d := Evaluate(set, e, now()); d.Verdict != stemma.Deny || d.Effect != stemma.Refuse {
+		d := Evaluate(set, e, now())
+		if d.Verdict != stemma.Deny || d.Effect != stemma.Refuse {
 			t.Errorf("%s: %s", name, render(d))
+		}
+		// It is authentic as a signature, and says nothing of how the image was made.
+		if want := name == "a signature that claims provenance"; (d.Findings[0].Outcome == stemma.Pass) != want {
+			t.Errorf("%s: %s is %s", name, d.Findings[0].Rule, d.Findings[0].Outcome)
 		}
 	}
 }
@@ -398,6 +408,13 @@ func TestReg_E06_quorum(t *testing.T) {
 			}
 		})
 	}
+	// Who controls a workflow controls it at all its tags, whatever names a policy gives to them.
+	tags := change(t, f0Policy, "by: [release]", "by: {atLeast: 2, of: [release, next]}", "    release:\n",
+		"    next: {github: {workflow: trusted/builders/.github/workflows/build.yml, workflowRefs: [\"refs/tags/v2.*\"]}, level: 3}\n    release:\n")
+	d := evaluate(t, tags, func(e *stemma.Evidence) { add(e, "second", githubSigner(trustedWorkflow+"@refs/tags/v2.0.0")) })
+	if f := finding(t, d, "builder.approved"); d.Verdict != stemma.Deny || f.Reason != stemma.ReasonThreshold {
+		t.Errorf("%s", render(d))
+	}
 	if d := evaluate(t, f0Policy, copies); finding(t, d, "provenance.present").Got != "1 provenance" {
 		t.Errorf("%s", render(d))
 	}
@@ -420,6 +437,8 @@ func TestReg_A08_duplicate_key(t *testing.T) {
 			only(t, evaluate(t, two, signed(signers...)), "signature.by", stemma.ReasonThreshold)
 		})
 	}
+	elsewhere := func(e *stemma.Evidence) { e.Attestations[1].Binding.Member = digest("other") }
+	only(t, evaluate(t, two, signed(review, release), elsewhere), "signature.by", stemma.ReasonThreshold)
 	self := func(e *stemma.Evidence) { e.Attestations[0].Cosigners = []stemma.Identity{review, again} }
 	only(t, evaluate(t, two, signed(review), self), "signature.by", stemma.ReasonThreshold)
 }
@@ -510,14 +529,19 @@ func TestReg_J14_pattern(t *testing.T) {
 
 // GOMAXPROCS and the order of evidence never show in a decision.
 func TestReg_J16_determinism(t *testing.T) {
-	e := crowd()
 	set := load(t, f0Policy, signedPolicy)
-	want := encode(Evaluate(set, e, now()))
-	r := rand.New(rand.NewPCG(1, 2))
-	for range 1000 {
-		shuffle(r, e)
-		if got := encode(Evaluate(set, e, now())); !bytes.Equal(got, want) {
-			t.Fatalf("another order, another decision:\n%s\n%s", want, got)
+	blind, refused := crowd(), crowd()
+	nothing(blind)
+	nothing(refused)
+	refused.Unavailable = nil
+	for _, e := range []*stemma.Evidence{crowd(), blind, refused} {
+		want := encode(Evaluate(set, e, now()))
+		r := rand.New(rand.NewPCG(1, 2))
+		for range 1000 {
+			shuffle(r, e)
+			if got := encode(Evaluate(set, e, now())); !bytes.Equal(got, want) {
+				t.Fatalf("another order, another decision:\n%s\n%s", want, got)
+			}
 		}
 	}
 }

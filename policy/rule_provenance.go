@@ -67,10 +67,14 @@ func provenanceLevel() Rule {
 			if int(level) >= j.spec.Provenance.Level {
 				return pass(fmt.Sprintf("SLSA Build L%d", level), c.provenance.Bundle)
 			}
-			return result{
+			r := result{
 				outcome: stemma.Fail, reason: stemma.ReasonLevel, got: fmt.Sprintf("SLSA Build L%d", level), want: want,
 				detail: why, proof: proof(c.attestation), path: "provenance.level",
 			}
+			if _, name := j.credit(c); name == "" {
+				r.needs = "builder.approved" // only an accepted builder is credited with a level
+			}
+			return r
 		},
 	}
 }

@@ -50,6 +50,9 @@ func TestTwoRequiredBuilders(t *testing.T) {
 		p.Claims[stemma.FieldRef] = said("refs/heads/wip", stemma.SaidByCertificate, "certificate .14")
 	}
 	allowed(t, evaluate(t, two, another(same)))
+	if d := evaluate(t, change(t, two, "refs/tags/**\"]}\n      level: 3", "refs/tags/**\"]}\n      level: 2", "level: 3, maxAge", "level: 2, maxAge"), another(same)); d.Verdict != stemma.Allow || d.Level != 2 {
+		t.Errorf("the level is that of the lesser one:\n%s", render(d))
+	}
 	only(t, evaluate(t, two, another(wip)), "source.ref", stemma.ReasonRef)
 	// A third provenance, of the builder that is met already, does not stand in for the one that is not.
 	only(t, evaluate(t, two, another(wip), func(e *stemma.Evidence) { add(e, "third", githubSigner(trustedWorkflow+"@refs/tags/v1.9.9")) }), "source.ref", stemma.ReasonRef)
@@ -97,6 +100,28 @@ func TestAgreementOfAll(t *testing.T) {
 	if got := finding(t, d, "provenance.agreement").Detail; got != "as far as could be seen: 1 place gave no answer" {
 		t.Errorf("%q", got)
 	}
+}
+
+// An explanation is about the builder that the signer came closest to.
+func TestNearestBuilder(t *testing.T) {
+	several := change(t, withoutLevel(t), "by: [release]", "by: [first, release, last]", "    release:\n", `    first: {github: {workflow: other/builders/.github/workflows/build.yml, workflowRefs: ["refs/tags/**"]}}
+    last: {oidc: {issuer: "https://accounts.google.com", subject: dev@acme.example}}
+    release:
+`)
+	allowed(t, evaluate(t, several))
+	d := evaluate(t, several, san(trustedWorkflow+"@refs/heads/dev"))
+	only(t, d, "builder.approved", stemma.ReasonBuilderRef)
+	if f := finding(t, d, "builder.approved"); f.Want != "trusted/builders/.github/workflows/build.yml @ refs/tags/v1.* (or first, last)" || f.Where != "policy.yaml:12" {
+		t.Errorf("%+v", f)
+	}
+	d = evaluate(t, several, san("https://github.com/other/builders/.github/workflows/debug.yml@refs/heads/dev"))
+	only(t, d, "builder.approved", stemma.ReasonBuilder)
+	if f := finding(t, d, "builder.approved"); f.Detail != "differs in: workflow file, ref   (same organisation, same workflow repository)" {
+		t.Errorf("%+v", f)
+	}
+	// Two strangers who agree with each other agree; that neither is accepted is said once.
+	stranger := "https://github.com/evil/x/.github/workflows/y.yml@refs/heads/main"
+	only(t, evaluate(t, withoutLevel(t), san(stranger), func(e *stemma.Evidence) { add(e, "second", githubSigner(stranger)) }), "builder.approved", stemma.ReasonBuilder)
 }
 
 func TestTrustDomains(t *testing.T) {

@@ -330,7 +330,12 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value, path string) {
 	d.members(n, path, func(k, value *yaml.Node) {
 		index, ok := fields[k.Value]
 		if !ok {
-			d.fail(k, suggestion(k.Value, names), "unknown key %q in %s", k.Value, last(path))
+			hint := suggestion(k.Value, names)
+			d.fail(k, hint, "unknown key %q in %s", k.Value, last(path))
+			for _, name := range names {
+				// What was meant is said; that it is missing, too, need not be.
+				given[name] = given[name] || hint == fmt.Sprintf("did you mean %q?", name)
+			}
 			return
 		}
 		given[k.Value] = true

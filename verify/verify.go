@@ -98,7 +98,7 @@ func New(ctx context.Context, c Config) (*Verifier, error) {
 	v := &Verifier{config: c, client: client}
 	domains, err := v.domains(ctx)
 	if err != nil {
-		return nil, &Error{Kind: Invalid, Err: err}
+		return nil, &Error{Kind: Invalid, Err: err, Hint: "a trusted root is a Sigstore trusted_root.json; a key is a public key in PEM"}
 	}
 	if len(domains) > 0 {
 		if v.auth, err = sigstore.New(sigstore.Config{Domains: domains}); err != nil {

@@ -136,7 +136,7 @@ func (a *app) printFinding(p palette, f stemma.Finding, verbose bool) {
 	if f.Outcome != stemma.Fail {
 		mark = p.yellow("?")
 	}
-	fmt.Fprintf(a.stdout, " %s %s  %s  %s\n", mark, pad(f.Rule, 22), pad(string(f.Reason.Class()), 15), f.Title)
+	fmt.Fprintf(a.stdout, " %s %s  %s  %s\n", mark, pad(f.Rule, 22), pad(why(f.Reason), 28), f.Title)
 	line := func(name, text, after string) {
 		if text == "" && after == "" {
 			return
@@ -151,5 +151,13 @@ func (a *app) printFinding(p palette, f stemma.Finding, verbose bool) {
 	line("", f.Detail, "")
 	line("proof", f.Proof, "")
 	line("fix", f.Fix, "")
-	line("code", string(f.Reason), "")
+}
+
+// why is the class of a reason, and its code where that says more.
+func why(r stemma.Reason) string {
+	class := string(r.Class())
+	if string(r) == class {
+		return class
+	}
+	return class + ": " + string(r)
 }

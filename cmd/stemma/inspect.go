@@ -105,6 +105,7 @@ func (a *app) printPieces(p palette, e *stemma.Evidence) {
 		if n != e && n.Attestation {
 			on = "attestation " + n.Image.Digest.Short()
 		}
+		first := len(rows)
 		for i := range n.Attestations {
 			at := &n.Attestations[i]
 			rows = append(rows, []string{what(n, at.Bundle, at.Statement, at.Signature), on, signer(at), when(at), string(at.Binding.Kind)})
@@ -124,6 +125,7 @@ func (a *app) printPieces(p palette, e *stemma.Evidence) {
 			}
 			rows = append(rows, []string{what(n, u.Bundle, u.Statement, false), on, by, "–", binding})
 		}
+		slices.SortStableFunc(rows[first:], slices.Compare[[]string])
 	}
 	if len(rows) == 1 {
 		fmt.Fprintln(a.stdout, "  "+p.yellow("no evidence that verifies")+": nothing that says how this image was made")

@@ -124,7 +124,13 @@ func (a *app) report(err error) int {
 		a.complain(err.Error(), "nothing is known to be wrong with the image; try again, or allow more time with --timeout")
 		return exitUndetermined
 	case strings.HasPrefix(err.Error(), "unknown command"):
-		a.complain(err.Error(), "see stemma --help")
+		// cobra has no type for it, and puts its suggestions below.
+		problem, rest, _ := strings.Cut(err.Error(), "\n")
+		hint := "see stemma --help"
+		if near := strings.Fields(strings.TrimPrefix(strings.TrimSpace(rest), "Did you mean this?")); len(near) > 0 {
+			hint = "did you mean " + strings.Join(near, " or ") + "?"
+		}
+		a.complain(problem, hint)
 		return exitUsage
 	}
 	a.complain(err.Error(), "")
