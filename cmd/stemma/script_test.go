@@ -93,6 +93,7 @@ func scrub(b []byte) []byte {
 		`(verified under \S+) sha256:[0-9a-f]{12}…`:                                                       "$1 <root>",
 		`/[^\s]*/script-[^/\s]+/`: "$$WORK/",
 		`entry \d+`:               "entry <n>",
+		`with key [0-9a-f]{40}`:   "with key <id>",
 	} {
 		b = regexp.MustCompile(pattern).ReplaceAll(b, []byte(with))
 	}
