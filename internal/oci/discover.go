@@ -49,6 +49,7 @@ type node struct {
 
 	referrers   []*referrer
 	candidates  []*candidate
+	known       map[stemma.Digest]*candidate
 	rejected    []stemma.Rejection
 	unavailable []stemma.Unavailable
 }

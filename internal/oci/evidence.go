@@ -188,17 +188,23 @@ func layerReason(err error) stemma.Reason {
 	return stemma.ReasonMalformed
 }
 
+// candidate adds a layer once, wherever it stands. Two that differ in an annotation are two: annotations carry
+// signatures.
 func (n *node) candidate(c *candidate) {
-	for _, k := range n.candidates {
-		if k.layer.Digest == c.layer.Digest && k.layer.Size == c.layer.Size && k.layer.MediaType == c.layer.MediaType && maps.Equal(k.layer.Annotations, c.layer.Annotations) {
-			if !slices.Contains(k.places, c.places[0]) {
-				k.places = append(k.places, c.places[0])
-			}
-			k.sealed = k.sealed || c.sealed
-			return
+	key := stemma.Raw{Data: fmt.Appendf(nil, "%s %d %s", c.layer.Digest, c.layer.Size, c.layer.MediaType), Annotations: c.layer.Annotations}.ID()
+	known := n.known[key]
+	if known == nil {
+		if n.known == nil {
+			n.known = map[stemma.Digest]*candidate{}
 		}
+		n.known[key] = c
+		n.candidates = append(n.candidates, c)
+		return
 	}
-	n.candidates = append(n.candidates, c)
+	if !slices.Contains(known.places, c.places[0]) {
+		known.places = append(known.places, c.places[0])
+	}
+	known.sealed = known.sealed || c.sealed
 }
 
 // fetch gets every piece once, the image's own first, within the bounds of count and size.

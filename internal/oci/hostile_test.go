@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -16,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/name"
 	ggcrregistry "github.com/google/go-containerregistry/pkg/registry"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
@@ -213,6 +216,9 @@ func TestReg_F13_exact_host(t *testing.T) { // CVE-2025-27403
 		}})
 		_, err = c.Open(t.Context(), ref)
 		wantKind(t, err, Refused, "401")
+		if cred, err := c.session("ghcr.io").Credential(t.Context(), ref.Host); err != nil || (cred.Password != "") != want {
+			t.Errorf("a session of ghcr.io asked for the credentials of %s: %+v, %v", ref.Host, cred, err)
+		}
 		sent := false
 		for _, h := range net.saw["https://"+ref.Host] {
 			sent = sent || h != ""
@@ -477,5 +483,93 @@ func put(t *testing.T, target, mediaType, data string) {
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusCreated {
 		t.Fatalf("PUT %s: %s", target, resp.Status)
+	}
+}
+
+// TestDockerConfig reads Docker's configuration only when a registry asks who is there.
+func TestDockerConfig(t *testing.T) {
+	w := newWorld(t, single)
+	basic := "Basic " + base64.StdEncoding.EncodeToString([]byte("user:secret"))
+	client, err := New(Config{Transport: stemmatest.Network{host: challenge(w.registry, "Basic", basic), "open.test": w.registry}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		config string
+		kind   Kind // "": it is opened
+		text   string
+	}{
+		{`{"auths":{"` + host + `":{"auth":"` + strings.TrimPrefix(basic, "Basic ") + `"}}}`, "", ""},
+		{`{"auths":{"other.test":{"auth":"` + strings.TrimPrefix(basic, "Basic ") + `"}}}`, Refused, "there are no credentials for " + host},
+		{`{"auths":`, Refused, "getting credentials for " + host},
+		{`{"credsStore":"not-installed"}`, Refused, "getting credentials for " + host},
+	} {
+		dir := t.TempDir()
+		t.Setenv("DOCKER_CONFIG", dir)
+		if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(c.config), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		ref, err := ParseReference(host + "/" + repo + ":v1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err = client.Open(t.Context(), ref); c.kind == "" && err != nil {
+			t.Errorf("%s: %v", c.config, err)
+		} else if c.kind != "" {
+			wantKind(t, err, c.kind, c.text)
+		}
+		ref.Host = "open.test"
+		if _, err = client.Open(t.Context(), ref); err != nil {
+			t.Errorf("%s: open to anybody: %v", c.config, err)
+		}
+		if client, err = New(Config{Transport: client.transport}); err != nil { // without the token of the last
+			t.Fatal(err)
+		}
+	}
+}
+
+// Lists and tags have no declared size: all of them together are bounded, and what is left out is said.
+func TestReg_F14_everything_together(t *testing.T) { // CVE-2024-29902
+	var platforms []stemma.Platform
+	for i := range 18 {
+		platforms = append(platforms, stemma.Platform{OS: "linux", Architecture: strconv.Itoa(i)})
+	}
+	w := newWorld(t, stemmatest.ImageSpec{Platforms: platforms})
+	padded := []byte(goodManifest + strings.Repeat(" ", maxManifest-len(goodManifest)))
+	for _, child := range w.image.Children {
+		w.registry.PutManifest(repo, v1.MediaTypeImageManifest, padded, tagOf(stemma.Digest(child.Digest), ".att"))
+	}
+	truncated := 0
+	w.mustOpen().each(func(f *Found) {
+		for _, u := range f.Unavailable {
+			if u.Reason != stemma.ReasonTruncated || !strings.Contains(u.Detail, "more than 64 MiB") {
+				t.Errorf("%+v", u)
+			}
+			truncated++
+		}
+	})
+	if truncated < 2 || truncated > 3 { // 72 MiB of tags, and a few lists between them
+		t.Errorf("%d were left out", truncated)
+	}
+}
+
+func TestJunkInPlaces(t *testing.T) {
+	w := newWorld(t, single)
+	w.registry.PutReferrer(repo, w.image.Digest(), v1.Descriptor{Digest: "sha256:../../x", Size: 1})
+	w.registry.PutReferrer(repo, w.image.Digest(), v1.Descriptor{Digest: digA, Size: 1 << 40})
+	w.registry.PutManifest(repo, v1.MediaTypeImageIndex, []byte(goodIndex), tagOf(w.image.Digest(), ".sig"))
+	w.registry.PutManifest(repo, v1.MediaTypeImageManifest, []byte(goodManifest), fallbackTag(w.image.Digest()))
+	w.image.AttachReferrer(bundle(1))
+	f := w.mustOpen()
+	var got []string
+	for _, r := range f.Rejected {
+		got = append(got, r.Place+" "+string(r.Reason))
+	}
+	if diff := cmp.Diff([]string{".sig tag unsupported", "referrers malformed"}, got); diff != "" {
+		t.Error(diff)
+	}
+	wantUnavailable(t, f, "fallback tag", stemma.ReasonBadAnswer, "not an index")
+	if len(f.Raw) != 1 {
+		t.Errorf("%d pieces", len(f.Raw))
 	}
 }

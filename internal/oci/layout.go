@@ -19,7 +19,8 @@ import (
 // referrers API; its referrers are the listed manifests that name a subject.
 type layout struct {
 	dir     *os.Root
-	entries []descriptor
+	all     []descriptor                // of index.json
+	entries []descriptor                // those of all that are looked at
 	listed  map[stemma.Digest]*document // what could be read of entries
 	broken  []error                     // and what could not
 	asked   stemma.Digest               // the image, once it is resolved
@@ -47,7 +48,7 @@ func openLayout(dir *os.Root) (*layout, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading index.json: %w", err)
 	}
-	l.entries = index.body.Manifests
+	l.all, l.entries = index.body.Manifests, index.body.Manifests
 	l.readListed()
 	return l, nil
 }
@@ -73,7 +74,8 @@ func (l *layout) readListed() {
 			continue
 		}
 		if total += d.Size; i >= maxListed || total > maxManifestsTotal {
-			l.broken = append(l.broken, &fault{reason: stemma.ReasonTruncated, err: fmt.Errorf("index.json lists %d manifests, of which %d were read", len(l.entries), i)})
+			l.broken = append(l.broken, &fault{reason: stemma.ReasonTruncated, err: fmt.Errorf("index.json lists %d manifests, of which %d were read", len(l.all), i)})
+			l.entries = l.all[:i]
 			return
 		}
 		doc, err := l.get(d)
@@ -86,7 +88,7 @@ func (l *layout) readListed() {
 }
 
 func (l *layout) get(d descriptor) (*document, error) {
-	data, err := l.blob(context.Background(), d, maxManifest)
+	data, err := l.content(d, maxManifest)
 	if err != nil {
 		return nil, err
 	}
@@ -156,9 +158,9 @@ func (l *layout) find(ref Reference, choices string) (*document, error) {
 	if doc := l.listed[ref.Digest]; doc != nil {
 		return doc, nil
 	}
-	for _, d := range l.entries {
+	for _, d := range l.all {
 		if d.Digest == ref.Digest {
-			return l.get(d) // says what is wrong with it
+			return l.get(d) // beyond what is looked at, or it cannot be read and this says why
 		}
 		if parent := l.listed[d.Digest]; parent != nil {
 			for _, child := range parent.body.Manifests {
@@ -216,7 +218,10 @@ func isEvidenceTag(tag string) bool {
 	return err == nil
 }
 
-func (l *layout) manifest(_ context.Context, d descriptor) (*document, error) {
+func (l *layout) manifest(ctx context.Context, d descriptor) (*document, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	if doc := l.listed[d.Digest]; doc != nil && doc.descriptor().Size == d.Size && (d.MediaType == "" || d.MediaType == doc.mediaType) {
 		return doc, nil
 	}
@@ -236,9 +241,6 @@ func (l *layout) tagged(_ context.Context, tag string) ([]*document, string, err
 		doc := l.listed[d.Digest]
 		if doc == nil {
 			_, err := l.get(d)
-			if err == nil {
-				err = &fault{reason: stemma.ReasonTruncated, err: errors.New("it is beyond what is read of index.json")}
-			}
 			return docs, "listed", fmt.Errorf("reading %s: %w", d.Digest.Short(), err)
 		}
 		if !slices.Contains(docs, doc) {
@@ -271,7 +273,14 @@ func (l *layout) referrers(_ context.Context, subject stemma.Digest) ([]descript
 	return list, answer, nil
 }
 
-func (l *layout) blob(_ context.Context, d descriptor, limit int64) ([]byte, error) {
+func (l *layout) blob(ctx context.Context, d descriptor, limit int64) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return l.content(d, limit)
+}
+
+func (l *layout) content(d descriptor, limit int64) ([]byte, error) {
 	if err := d.check(limit); err != nil {
 		return nil, err
 	}

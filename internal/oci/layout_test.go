@@ -1,6 +1,7 @@
 package oci
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"os"
@@ -215,7 +216,7 @@ func TestReg_F19_layout(t *testing.T) { // go-containerregistry #2306
 		}
 	}
 	for name, c := range map[string]struct {
-		break_ func(t *testing.T, l *testLayout, image descriptor)
+		damage func(t *testing.T, l *testLayout, image descriptor)
 		want   string
 	}{
 		"F19 blob is a link within": {func(t *testing.T, l *testLayout, image descriptor) {
@@ -271,7 +272,7 @@ func TestReg_F19_layout(t *testing.T) { // go-containerregistry #2306
 				if _, err := l.open(image.Digest); err != nil {
 					t.Fatal(err)
 				}
-				c.break_(t, l, image)
+				c.damage(t, l, image)
 				digest := stemma.Digest("")
 				if byDigest && l.entries[0].Digest == image.Digest {
 					digest = image.Digest
@@ -335,8 +336,11 @@ func TestIndexChildren(t *testing.T) {
 		got = append(got, child{c.MediaType, c.AttestationManifest, len(c.Raw), len(c.Children)})
 	}
 	want := []child{
-		{v1.MediaTypeImageManifest, false, 1, 0}, {v1.MediaTypeImageManifest, true, 0, 0}, {v1.MediaTypeImageManifest, true, 0, 0},
-		{v1.MediaTypeImageManifest, true, 0, 0}, {v1.MediaTypeImageIndex, false, 1, 1},
+		{v1.MediaTypeImageManifest, false, 1, 0},
+		{v1.MediaTypeImageManifest, true, 0, 0},
+		{v1.MediaTypeImageManifest, true, 0, 0},
+		{v1.MediaTypeImageManifest, true, 0, 0},
+		{v1.MediaTypeImageIndex, false, 1, 1},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -359,5 +363,37 @@ func TestIndexChildren(t *testing.T) {
 	l.list(l.index(many...), nil)
 	if f, err = l.open(""); err != nil || len(f.Children) != maxNodes-1 || len(f.Unavailable) != 1 || f.Unavailable[0].Reason != stemma.ReasonTruncated {
 		t.Errorf("%d children, %+v, %v", len(f.Children), f.Unavailable, err)
+	}
+}
+
+// More entries than are looked at: the image is found by its digest, and that something may be missed is said.
+func TestLayoutOfMany(t *testing.T) {
+	l := newLayout(t)
+	for i := range maxListed {
+		l.list(descriptor{MediaType: v1.MediaTypeImageManifest, Digest: stemma.SHA256([]byte{byte(i), byte(i >> 8)}), Size: 1}, nil)
+	}
+	image := l.manifest("app", nil)
+	l.list(image, nil)
+	f, err := l.open(image.Digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(f.Unavailable) != 1 || !strings.HasPrefix(f.Unavailable[0].Detail, "1025 listed manifests cannot be read") {
+		t.Errorf("%+v", f.Unavailable)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	c, err := New(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.entries = nil
+	l.list(l.index(image), nil)
+	if _, err := l.open(""); err != nil {
+		t.Fatal(err)
+	}
+	f, err = c.Open(ctx, Reference{Layout: l.dir})
+	if err != nil || len(f.Children) != 0 || len(f.Unavailable) != 1 || f.Unavailable[0].Reason != stemma.ReasonTimeout {
+		t.Errorf("cancelled: %+v, %v", f, err)
 	}
 }

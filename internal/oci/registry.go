@@ -111,7 +111,7 @@ func (r *registry) tagged(ctx context.Context, tag string) ([]*document, string,
 		return nil, "404", nil
 	case err != nil:
 		return nil, statusOf(err), err
-	case r.held.Add(int64(len(doc.data))) > maxManifestsTotal:
+	case !r.hold(len(doc.data)):
 		return nil, "200", tooMuch()
 	}
 	return []*document{doc}, "200", nil
@@ -155,7 +155,7 @@ func (r *registry) referrers(ctx context.Context, subject stemma.Digest) ([]desc
 		if index.SchemaVersion != 2 || index.MediaType != "" && index.MediaType != v1.MediaTypeImageIndex {
 			return list, answer, badAnswer("GET %s: the answer is not an image index", resp.url)
 		}
-		if total += len(resp.body); total > maxReferrersBytes || r.held.Add(int64(len(resp.body))) > maxManifestsTotal {
+		if total += len(resp.body); total > maxReferrersBytes || !r.hold(len(resp.body)) {
 			return list, answer, tooMuch()
 		}
 		list = append(list, index.Manifests...)
@@ -181,6 +181,16 @@ func noReferrersAPI(err error) bool {
 	case http.StatusNotFound, http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusNotAcceptable:
 		return true
 	}
+	return false
+}
+
+// hold reports whether n more bytes may be kept. Where the bound is reached depends on the order of answers; that it
+// was reached does not, and is said.
+func (r *registry) hold(n int) bool {
+	if r.held.Add(int64(n)) <= maxManifestsTotal {
+		return true
+	}
+	r.held.Add(-int64(n))
 	return false
 }
 
