@@ -483,7 +483,7 @@ func (v *verified) bind(art Artifact) (stemma.Binding, *refusal) {
 	case v.statement != nil:
 		subject, reason, detail := v.statement.Bind(art.Digest, art.Content)
 		if reason != "" {
-			return b, refuse(reason, "want %s: %s", art.Digest.Short(), detail)
+			return b, refuse(reason, "%s", detail)
 		}
 		b.Subject = subject
 	case v.image != "":
