@@ -116,7 +116,7 @@ func TestNearestBuilder(t *testing.T) {
 	}
 	d = evaluate(t, several, san("https://github.com/other/builders/.github/workflows/debug.yml@refs/heads/dev"))
 	only(t, d, "builder.approved", stemma.ReasonBuilder)
-	if f := finding(t, d, "builder.approved"); f.Detail != "differs in: workflow file, ref   (same organisation, same workflow repository)" {
+	if f := finding(t, d, "builder.approved"); f.Detail != "differs in: workflow file   (same organisation, same workflow repository)" {
 		t.Errorf("%+v", f)
 	}
 	// Two strangers who agree with each other agree; that neither is accepted is said once.
