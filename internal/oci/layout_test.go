@@ -14,6 +14,7 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"stemma"
+	"stemma/stemmatest"
 )
 
 // testLayout writes a layout piece by piece, right or wrong.
@@ -395,5 +396,48 @@ func TestLayoutOfMany(t *testing.T) {
 	f, err = c.Open(ctx, Reference{Layout: l.dir})
 	if err != nil || len(f.Children) != 0 || len(f.Unavailable) != 1 || f.Unavailable[0].Reason != stemma.ReasonTimeout {
 		t.Errorf("cancelled: %+v, %v", f, err)
+	}
+}
+
+// The same image yields the same evidence from a registry and from the layouts that are written of it.
+func TestLayoutsOfRegistry(t *testing.T) {
+	w := newWorld(t, stemmatest.ImageSpec{Attest: func(stemma.Platform, stemma.Digest) []*stemmatest.Statement {
+		return []*stemmatest.Statement{{PredicateType: "https://example.test/x"}}
+	}})
+	w.image.AttachReferrer(bundle(1))
+	w.image.AttachCosign(".att", stemmatest.Layer{MediaType: mediaTypeDSSE, Data: []byte(someEnvelope), Annotations: map[string]string{"a": "b"}})
+	w.image.AttachCosign(".sig", stemmatest.Layer{MediaType: mediaTypeSimpleSigning, Data: []byte("{}"), Annotations: map[string]string{"c": "d"}})
+	raws := func(f *Found) (out []stemma.Raw) {
+		f.each(func(f *Found) { out = append(out, f.Raw...) })
+		return out
+	}
+	want := raws(w.mustOpen())
+	if len(want) != 4 {
+		t.Fatalf("%d pieces in the registry", len(want))
+	}
+	for _, style := range []stemmatest.LayoutStyle{stemmatest.LayoutTags, stemmatest.LayoutCosign} {
+		dir := filepath.Join(t.TempDir(), "layout")
+		if err := w.image.WriteLayout(dir, style); err != nil {
+			t.Fatal(err)
+		}
+		f, err := open(t, "oci:"+dir)
+		if err != nil {
+			t.Errorf("%q: %v", style, err)
+			continue
+		}
+		if diff := cmp.Diff(want, raws(f)); diff != "" {
+			t.Errorf("%q: %s", style, diff)
+		}
+	}
+}
+
+// BenchmarkOpenLayout opens a real image with its provenance.
+func BenchmarkOpenLayout(b *testing.B) {
+	at := "oci:" + filepath.Join(corpus(b), "data/slsa-verifier/cli/slsa-verifier/testdata/gha_generic_container/v2.0.0/container_workflow_dispatch")
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := open(b, at); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
