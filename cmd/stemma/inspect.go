@@ -226,7 +226,7 @@ func (a *app) printProvenance(p palette, n *stemma.Evidence, pr *stemma.Provenan
 		if !ok {
 			continue
 		}
-		rows = append(rows, []string{string(f), clean(c.Value), saidBy(c, verbose)})
+		rows = append(rows, []string{string(f), short(c.Value, verbose), saidBy(c, verbose)})
 	}
 	rows = append(rows, []string{"inputs", inputs(pr), inputsBy(pr, at)})
 	level, next := policy.Level(at, pr)
@@ -287,10 +287,22 @@ func inputs(pr *stemma.Provenance) string {
 	case n == 0:
 		return "none reported"
 	case n == 1:
-		return "1: " + clean(pr.Dependencies[0].URI)
+		return "1: " + short(pr.Dependencies[0].URI, false)
 	default:
-		return fmt.Sprintf("%d: %s, …", n, clean(pr.Dependencies[0].URI))
+		return fmt.Sprintf("%d: %s, … (-v lists them)", n, short(pr.Dependencies[0].URI, false))
 	}
+}
+
+// short leaves out of a URI what every one of its kind has.
+func short(uri string, verbose bool) string {
+	if verbose {
+		return clean(uri)
+	}
+	uri = strings.TrimPrefix(strings.TrimPrefix(uri, "git+"), "https://")
+	if rest, ok := strings.CutPrefix(uri, "pkg:docker/"); ok {
+		uri, _, _ = strings.Cut(rest, "?")
+	}
+	return clean(strings.Replace(uri, "/.github/workflows/", "/…/", 1))
 }
 
 func inputsBy(pr *stemma.Provenance, at *stemma.Attestation) string {
@@ -307,9 +319,8 @@ func inputsBy(pr *stemma.Provenance, at *stemma.Attestation) string {
 func bases(pr *stemma.Provenance) string {
 	var names []string
 	for _, d := range pr.Dependencies {
-		if rest, ok := strings.CutPrefix(d.URI, "pkg:docker/"); ok {
-			rest, _, _ = strings.Cut(rest, "?")
-			names = append(names, clean(rest))
+		if strings.HasPrefix(d.URI, "pkg:docker/") {
+			names = append(names, short(d.URI, false))
 		}
 	}
 	if len(names) == 0 {
