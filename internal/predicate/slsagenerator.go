@@ -88,7 +88,11 @@ func (r *reader) environment(env *stemma.JSON, key func(string) string) {
 	r.object(env, false)
 	value := func(name string) (string, string) {
 		j := env.At(key(name))
-		r.identifier(j)
+		if strings.HasPrefix(name, "RUN_") {
+			r.identifier(j) // a number in v1, a string in v0.2
+		} else {
+			r.text(j, false)
+		}
 		return j.Scalar(), j.Pointer()
 	}
 	if name, where := value("REPOSITORY"); name != "" {

@@ -38,7 +38,11 @@ func splitRepository(uri string) (host, path, revision string, err error) {
 	}
 	for i := range len(uri) {
 		// CVE-2021-41087, CVE-2026-39821: what is decoded after the check is something else than what was checked.
-		if c := uri[i]; c <= ' ' || c >= 0x7f || strings.IndexByte("%\\?\"<>^`{|}", c) >= 0 {
+		c := uri[i]
+		if c >= 0x7f {
+			return fail("a character that is not ASCII")
+		}
+		if c <= ' ' || strings.IndexByte("%\\?\"<>^`{|}", c) >= 0 {
 			return fail(fmt.Sprintf("character %q is not taken", rune(c)))
 		}
 	}
