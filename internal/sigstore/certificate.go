@@ -201,13 +201,16 @@ func plain(s string) bool {
 	return true
 }
 
+// oidNames is id-ce-subjectAltName (RFC 5280 section 4.2.1.6).
+func oidNames() asn1.ObjectIdentifier { return asn1.ObjectIdentifier{2, 5, 29, 17} }
+
 // onlyName is the certificate's subject alternative name. A certificate with two says two different things of its
 // signer, and which one is read would depend on the reader.
 func onlyName(extensions []pkix.Extension) (string, *refusal) {
 	var names []asn1.RawValue
 	found := false
 	for _, x := range extensions {
-		if !x.Id.Equal(asn1.ObjectIdentifier{2, 5, 29, 17}) {
+		if !x.Id.Equal(oidNames()) {
 			continue
 		}
 		if found {

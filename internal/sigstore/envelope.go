@@ -3,7 +3,9 @@ package sigstore
 import (
 	"crypto"
 	"crypto/x509"
+	"encoding/asn1"
 	"fmt"
+	"slices"
 
 	"stemma"
 )
@@ -105,6 +107,9 @@ func parseCertificate(der []byte) (*x509.Certificate, *refusal) {
 	if err != nil {
 		return nil, refuse(stemma.ReasonMalformed, "parsing signing certificate: %v", err)
 	}
+	// crypto/x509 does not know Fulcio's user names, and so takes a critical extension that holds nothing else for one
+	// that nobody understands. onlyName reads every name.
+	leaf.UnhandledCriticalExtensions = slices.DeleteFunc(leaf.UnhandledCriticalExtensions, func(id asn1.ObjectIdentifier) bool { return id.Equal(oidNames()) })
 	return leaf, nil
 }
 
