@@ -50,7 +50,7 @@ func heavy() map[string][]string {
 		"cuelabs.dev/":                               {}, // tests only
 		"k8s.io/":                                    {},
 		"database/sql":                               {},
-		"net/http":                                   {"stemma/internal/oci", "stemma/internal/sigstore", "stemma/stemmatest", "stemma/verify"},
+		"net/http":                                   {"stemma/internal/oci", "stemma/internal/sigstore", "stemma/stemmatest", "stemma/verify", "stemma/cmd/stemma"},
 		"os/exec":                                    {},
 		"regexp":                                     {},
 		"unsafe":                                     {},

@@ -71,6 +71,7 @@ const (
 	Invalid     Failure = "invalid"     // the request or the configuration makes no sense
 	NotFound    Failure = "not-found"   // there is no such image
 	Unreachable Failure = "unreachable" // the registry does not answer, refuses, or asks to wait
+	Internal    Failure = "internal"    // a defect of this program
 )
 
 // Error says why there is no decision, and what to do.
@@ -109,7 +110,8 @@ func New(ctx context.Context, c Config) (*Verifier, error) {
 }
 
 // Verify collects and judges.
-func (v *Verifier) Verify(ctx context.Context, r Request) (*Result, error) {
+func (v *Verifier) Verify(ctx context.Context, r Request) (result *Result, err error) {
+	defer caught(&err)
 	if v.config.Policies == nil {
 		return nil, &Error{Kind: Invalid, Err: errors.New("verifying without a policy"), Hint: "give --policy FILE; an image without a policy is never allowed"}
 	}
@@ -124,7 +126,8 @@ func (v *Verifier) Verify(ctx context.Context, r Request) (*Result, error) {
 }
 
 // Collect resolves the image once and returns everything that was found about that digest.
-func (v *Verifier) Collect(ctx context.Context, r Request) (*stemma.Evidence, error) {
+func (v *Verifier) Collect(ctx context.Context, r Request) (evidence *stemma.Evidence, err error) {
+	defer caught(&err)
 	ref, err := oci.ParseReference(r.Image)
 	if err != nil {
 		return nil, translate(err)
@@ -157,7 +160,7 @@ func (v *Verifier) Collect(ctx context.Context, r Request) (*stemma.Evidence, er
 		r.Situation.At = v.config.Clock().UTC().Truncate(time.Second)
 	}
 	c := &collector{auth: v.auth, at: r.Situation.At, name: r.Name}
-	evidence := c.node(found)
+	evidence = c.node(found)
 	c.file(found, evidence, extra)
 	evidence.Rejected = append(evidence.Rejected, refused...)
 	if v.config.Policies != nil || unknownSigner(evidence) {
@@ -170,6 +173,13 @@ func (v *Verifier) Collect(ctx context.Context, r Request) (*stemma.Evidence, er
 	evidence.CollectedAt = r.Situation.At
 	c.order(evidence)
 	return evidence, nil
+}
+
+// caught turns a panic into an error, so that whoever called has no decision and admits nothing (INV-2).
+func caught(err *error) {
+	if p := recover(); p != nil {
+		*err = &Error{Kind: Internal, Err: fmt.Errorf("internal error: %v", p), Hint: "nothing was decided; please report this"}
+	}
 }
 
 func unknownSigner(e *stemma.Evidence) bool {

@@ -119,8 +119,11 @@ func (a *app) report(err error) int {
 		return exitUsage
 	case errors.As(err, &failure):
 		a.complain(failure.Error(), failure.Hint)
-		if failure.Kind == verify.Unreachable {
+		switch failure.Kind {
+		case verify.Unreachable:
 			return exitUndetermined
+		case verify.Internal:
+			return exitInternal
 		}
 		return exitUsage
 	case errors.As(err, &usage):

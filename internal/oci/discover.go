@@ -100,14 +100,23 @@ func (c *Client) discover(ctx context.Context, src source, image stemma.Image, r
 	return d.found(top, image, pieces), nil
 }
 
-// parallel runs tasks, at most limit at a time.
+// parallel runs tasks, at most limit at a time. A panic in one is carried over to the caller, who can recover from it:
+// in a goroutine of its own it would end the process.
 func (d *discovery) parallel(tasks []func()) {
 	next := make(chan func())
+	panics := make(chan any, len(tasks))
 	var wg sync.WaitGroup
 	for range min(d.limit, len(tasks)) {
 		wg.Go(func() {
 			for task := range next {
-				task()
+				func() {
+					defer func() {
+						if p := recover(); p != nil {
+							panics <- p
+						}
+					}()
+					task()
+				}()
 			}
 		})
 	}
@@ -116,6 +125,9 @@ func (d *discovery) parallel(tasks []func()) {
 	}
 	close(next)
 	wg.Wait()
+	if len(panics) > 0 {
+		panic(<-panics)
+	}
 }
 
 func (d *discovery) add(desc descriptor, depth int) *node {
