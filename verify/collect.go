@@ -15,9 +15,6 @@ import (
 	"stemma/internal/sigstore"
 )
 
-// maxVerified bounds the envelopes that are authenticated for one manifest; what is over it is reported as truncated.
-const maxVerified = 64
-
 // collector turns what was found into evidence.
 type collector struct {
 	auth *sigstore.Authenticator
@@ -35,19 +32,9 @@ func (c *collector) node(f *oci.Found) *stemma.Evidence {
 		Image: image, MediaType: f.MediaType, Platform: f.Platform, Attestation: f.AttestationManifest,
 		Places: f.Places, Unavailable: f.Unavailable, Rejected: f.Rejected, CollectedAt: c.at,
 	}
-	raws := f.Raw
-	if len(raws) > maxVerified {
-		// Which ones are kept must not depend on the order of answers.
-		raws = slices.SortedFunc(slices.Values(raws), func(a, b stemma.Raw) int { return cmp.Compare(a.ID(), b.ID()) })[:maxVerified]
-		e.Unavailable = append(e.Unavailable, stemma.Unavailable{
-			Place: "evidence of " + image.Digest.Short(), Reason: stemma.ReasonTruncated,
-			Detail: fmt.Sprintf("%d pieces of evidence, of which %d were looked at", len(f.Raw), maxVerified),
-		})
-	}
-	c.read(f, e, raws)
+	c.read(f, e, f.Raw)
 	for _, child := range f.Children {
-		ce := c.node(child)
-		e.Platforms = append(e.Platforms, ce)
+		e.Platforms = append(e.Platforms, c.node(child))
 	}
 	return e
 }
