@@ -1,0 +1,79 @@
+package policy
+
+import (
+	"testing"
+
+	"stemma"
+)
+
+// A subject that is not exactly a workflow of GitHub at a ref is none: nothing in it is decoded, resolved or cut off.
+func TestParseWorkflow(t *testing.T) {
+	for subject, want := range map[string]workflow{
+		trustedSAN:                                                {"trusted/builders/.github/workflows/build.yml", "refs/tags/v1.2.3"},
+		trustedWorkflow + "@" + commitOfBuilder:                   {"trusted/builders/.github/workflows/build.yml", commitOfBuilder},
+		trustedWorkflow + "@refs/heads/x@refs/tags/v1":            {"trusted/builders/.github/workflows/build.yml", "refs/heads/x@refs/tags/v1"},
+		"https://github.com/a/b/.github/workflows/x@y.yml@refs/z": {"a/b/.github/workflows/x@y.yml", "refs/z"},
+
+		"":                    {},
+		trustedWorkflow:       {},
+		trustedWorkflow + "@": {},
+		"https://github.com/a/b/.github/workflows/@refs/heads/x":        {},
+		"https://github.com/a//.github/workflows/x.yml@refs/heads/x":    {},
+		"https://github.com/a/./.github/workflows/x.yml@refs/heads/x":   {},
+		"https://github.com/a/../.github/workflows/x.yml@refs/heads/x":  {},
+		"https://github.com/a/b%2F/.github/workflows/x.yml@refs/h":      {},
+		"https://github.com/a/b?c/.github/workflows/x.yml@refs/h":       {},
+		"https://github.com/a/b#c/.github/workflows/x.yml@refs/h":       {},
+		`https://github.com/a/b\c/.github/workflows/x.yml@refs/h`:       {},
+		"https://github.com/a/b c/.github/workflows/x.yml@refs/h":       {},
+		"https://github.com/a/b/workflows/.github/x.yml@refs/heads/x":   {},
+		"https://gitlab.com/a/b/.github/workflows/x.yml@refs/heads/x":   {},
+		"https://github.com.evil/a/.github/workflows/x.yml@refs/head/x": {},
+	} {
+		if got, ok := parseWorkflow(subject); got != want || ok != (want != workflow{}) {
+			t.Errorf("%q: %v %v", subject, got, ok)
+		}
+	}
+}
+
+func TestDistinctID(t *testing.T) {
+	key := keySigner("acme-kms", "a")
+	renamed, another := key, keySigner("acme-kms", "b")
+	renamed.KeyID, renamed.Trust = "b", "chains"
+	same := githubSigner("https://github.com/Trusted/BUILDERS/.github/workflows/build.yml@refs/heads/main")
+	file := githubSigner("https://github.com/trusted/builders/.github/workflows/Build.yml@refs/tags/v1.2.3")
+	issuer := githubSigner(trustedSAN)
+	issuer.Issuer = "https://issuer.example"
+	for name, c := range map[string]struct {
+		a, b stemma.Identity
+		same bool
+	}{
+		"one key, two names":     {key, renamed, true},
+		"two keys":               {key, another, false},
+		"case of the owner":      {githubSigner(trustedSAN), same, true},
+		"case of the file":       {githubSigner(trustedSAN), file, false},
+		"another issuer":         {githubSigner(trustedSAN), issuer, false},
+		"key and certificate":    {key, githubSigner(trustedSAN), false},
+		"nobody and a no-key ID": {stemma.Identity{}, stemma.Identity{KeyID: "x"}, false},
+	} {
+		if got := distinctID(c.a) == distinctID(c.b); got != c.same {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// What no canonical name has matches no pattern, not even "**".
+func TestCanonicalOnly(t *testing.T) {
+	for _, name := range []string{"a", "a/b", "ghcr.io:5000/a-b/c_d.e", "refs/heads/größe"} {
+		if _, ok := Pattern("**").match(name, nil); !ok {
+			t.Errorf("%q matches nothing", name)
+		}
+	}
+	for _, name := range []string{"", "/", "a/", "/a", "a//b", "a/./b", "a/../b", "..", "a\nb", "a b", "a\x00", "a\x7f", "a\u202eb", "a\u200bb", "a\u2028", "a\xff"} {
+		for _, p := range []Pattern{"**", "*", "{x}", "{x**}", "a*", "a/**"} {
+			if _, ok := p.match(name, nil); ok {
+				t.Errorf("%q matches %s", name, p)
+			}
+		}
+	}
+}
