@@ -39,7 +39,8 @@ func (c *collector) node(f *oci.Found) *stemma.Evidence {
 	return e
 }
 
-// file places evidence that was given as a file: it is about the image asked for, or about one of its platforms.
+// file places evidence that was given as a file: it is about the image asked for, or about one of its platforms. What
+// was found already is one piece of evidence, wherever it lies.
 func (c *collector) file(f *oci.Found, e *stemma.Evidence, raws []stemma.Raw) {
 	for _, raw := range raws {
 		about, into := f, e
@@ -48,7 +49,11 @@ func (c *collector) file(f *oci.Found, e *stemma.Evidence, raws []stemma.Raw) {
 				about, into = child, e.Platforms[i]
 			}
 		}
+		if slices.ContainsFunc(about.Raw, func(r stemma.Raw) bool { return r.ID() == raw.ID() }) {
+			continue
+		}
 		raw.Of = about.Image.Digest
+		about.Raw = append(about.Raw, raw)
 		c.read(about, into, []stemma.Raw{raw})
 	}
 }
