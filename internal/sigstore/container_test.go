@@ -50,7 +50,7 @@ func containers() []container {
 }
 
 // raws are the two forms in which the corpus holds the attestation of an image.
-func (c container) raws(t *testing.T) map[string]stemma.Raw {
+func (c container) raws(t testing.TB) map[string]stemma.Raw {
 	t.Helper()
 	found := layers(t, filepath.Join(corpus(t), "data/slsa-verifier/cli/slsa-verifier/testdata/gha_generic_container", c.version, "container_workflow_dispatch"))
 	if len(found) != 1 {

@@ -10,9 +10,8 @@ import (
 	"stemma"
 )
 
-// corpus is the directory of real evidence that is kept outside of the repository.
-func corpus(t testing.TB) string {
-	t.Helper()
+// corpusDir is the directory of real evidence that is kept outside of the repository.
+func corpusDir() (string, bool) {
 	dir := os.Getenv("STEMMA_CORPUS")
 	if dir == "" {
 		at, err := os.Getwd()
@@ -24,7 +23,14 @@ func corpus(t testing.TB) string {
 			at = filepath.Dir(at)
 		}
 	}
-	if _, err := os.Stat(filepath.Join(dir, "index.jsonl")); err != nil {
+	_, err := os.Stat(filepath.Join(dir, "index.jsonl"))
+	return dir, err == nil
+}
+
+func corpus(t testing.TB) string {
+	t.Helper()
+	dir, ok := corpusDir()
+	if !ok {
 		if os.Getenv("STEMMA_REQUIRE_CORPUS") == "1" {
 			t.Fatal("corpus not found; set STEMMA_CORPUS")
 		}
@@ -109,7 +115,7 @@ func wantAccepted(t *testing.T, a *Authenticator, raw stemma.Raw, art Artifact) 
 }
 
 // layers yields the layers of the attestation manifests in a layout, as they are found in a registry.
-func layers(t *testing.T, dir string) []stemma.Raw {
+func layers(t testing.TB, dir string) []stemma.Raw {
 	t.Helper()
 	type descriptor struct {
 		MediaType   string            `json:"mediaType"`
