@@ -18,6 +18,9 @@ const (
 	MaxJSONDepth   = 64       // nesting of arrays and objects
 	maxJSONNodes   = 1 << 19  // values that ParseJSON keeps
 	maxJSONMembers = 1 << 17  // names in one object
+	maxJSONNames   = 1 << 18  // names that are remembered at once, of all objects that are open
+	maxJSONValues  = 1 << 23  // values in one document, kept or not
+	maxJSONQuoted  = 80       // bytes of a name that an error quotes
 )
 
 // JSONError says where and why the strict reader refused a document.
@@ -173,10 +176,18 @@ func escapePointer(name string) string {
 
 // jsonReader is a recursive-descent reader. It never allocates in proportion to anything but what it keeps.
 type jsonReader struct {
-	data  []byte
-	pos   int
-	path  []string
-	nodes int
+	data   []byte
+	pos    int
+	path   []jsonStep
+	nodes  int
+	names  int // remembered now, to find duplicates
+	values int
+}
+
+// jsonStep is one step of a pointer: a name, or an index in an array.
+type jsonStep struct {
+	name  string
+	index int // -1 for a name
 }
 
 func (p *jsonReader) document(read func() error) error {
@@ -210,7 +221,12 @@ func (p *jsonReader) fail(format string, args ...any) error {
 			ptr += "/…"
 			break
 		}
-		ptr += "/" + escapePointer(s)
+		if s.index >= 0 {
+			ptr += "/" + strconv.Itoa(s.index)
+			continue
+		}
+		// A name may be as long as the document.
+		ptr += "/" + escapePointer(s.name[:min(len(s.name), maxJSONQuoted)])
 	}
 	return &JSONError{Offset: p.pos, Pointer: ptr, Problem: fmt.Sprintf(format, args...)}
 }
@@ -269,13 +285,13 @@ func (p *jsonReader) object(depth int, member func(name string) error) error {
 		switch {
 		case many != nil:
 			if many[name] {
-				return p.fail("duplicate name %q", name)
+				return p.fail("duplicate name %.80q", name)
 			}
 			many[name] = true
 		default:
 			for _, f := range few {
 				if f == name {
-					return p.fail("duplicate name %q", name)
+					return p.fail("duplicate name %.80q", name)
 				}
 			}
 			if few = append(few, name); len(few) > 16 {
@@ -288,13 +304,20 @@ func (p *jsonReader) object(depth int, member func(name string) error) error {
 		if n >= maxJSONMembers {
 			return p.limit("more than %d names in one object", maxJSONMembers)
 		}
+		// Objects within objects, each with as many names as one may have, would need ten times the document's size.
+		if p.names++; p.names > maxJSONNames {
+			return p.limit("more than %d names in the objects around one value", maxJSONNames)
+		}
 		p.space()
 		if p.peek() != ':' {
 			return p.fail("expected ':'")
 		}
 		p.pos++
 		p.space()
-		p.path = append(p.path, name)
+		p.path = append(p.path, jsonStep{name, -1})
+		if err := p.count(); err != nil {
+			return err
+		}
 		if err := member(name); err != nil {
 			return err
 		}
@@ -305,6 +328,7 @@ func (p *jsonReader) object(depth int, member func(name string) error) error {
 			p.pos++
 		case '}':
 			p.pos++
+			p.names -= n + 1
 			return nil
 		default:
 			return p.fail("expected ',' or '}'")
@@ -324,9 +348,14 @@ func (p *jsonReader) array(depth int, elem func(i int) error) error {
 	}
 	for i := 0; ; i++ {
 		p.space()
+		p.path = append(p.path, jsonStep{index: i})
+		if err := p.count(); err != nil {
+			return err
+		}
 		if err := elem(i); err != nil {
 			return err
 		}
+		p.path = p.path[:len(p.path)-1]
 		p.space()
 		switch p.peek() {
 		case ',':
@@ -338,6 +367,14 @@ func (p *jsonReader) array(depth int, elem func(i int) error) error {
 			return p.fail("expected ',' or ']'")
 		}
 	}
+}
+
+// count bounds the time that a document can take: values of a few bytes each cost more than their size.
+func (p *jsonReader) count() error {
+	if p.values++; p.values > maxJSONValues {
+		return p.limit("more than %d values", maxJSONValues)
+	}
+	return nil
 }
 
 // skip checks one value without keeping it.

@@ -140,7 +140,7 @@ func (p *jsonReader) structure(v reflect.Value, depth int) error {
 				return p.into(v.Field(i), depth+1)
 			case strings.EqualFold(tag, name):
 				// encoding/json would take it for the field; other readers would not.
-				return p.fail("name %q differs from %q only in case", name, tag)
+				return p.fail("name %.80q differs from %q only in case", name, tag)
 			}
 		}
 		return p.skip(depth + 1)
