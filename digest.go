@@ -61,17 +61,20 @@ func SHA256(b []byte) Digest {
 
 // Matches reports whether b is what d addresses. It is false for a Digest that was not parsed.
 func (d Digest) Matches(b []byte) bool {
-	switch d.Algorithm() {
-	case "sha256":
-		return d == SHA256(b)
+	return digestSize(d.Algorithm()) != 0 && d == sum(d.Algorithm(), b)
+}
+
+// sum is the digest of b by an accepted algorithm.
+func sum(algorithm string, b []byte) Digest {
+	switch algorithm {
 	case "sha384":
-		sum := sha512.Sum384(b)
-		return d.Hex() == hex.EncodeToString(sum[:])
+		h := sha512.Sum384(b)
+		return Digest("sha384:" + hex.EncodeToString(h[:]))
 	case "sha512":
-		sum := sha512.Sum512(b)
-		return d.Hex() == hex.EncodeToString(sum[:])
+		h := sha512.Sum512(b)
+		return Digest("sha512:" + hex.EncodeToString(h[:]))
 	}
-	return false
+	return SHA256(b)
 }
 
 // Algorithm is the part before the colon.

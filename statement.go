@@ -77,18 +77,14 @@ func ParseStatement(payload []byte) (Statement, error) {
 // which contradicts the artifact, or which cannot be compared because c is not known, does not bind: an attacker
 // may pair the digest of one artifact with that of another. Digests of other algorithms do not disturb.
 func (s Statement) Bind(d Digest, c []byte) (ResourceDescriptor, Reason, string) {
-	reason, detail := ReasonSubjectMismatch, ""
+	detail := ""
 	want := d.Hex()
-	for _, sub := range s.Subject {
+	var bound *ResourceDescriptor
+	sums := map[string]Digest{}
+	for i, sub := range s.Subject {
 		value, ok := sub.Digest[d.Algorithm()]
 		if !ok {
-			for _, alg := range slices.Sorted(maps.Keys(sub.Digest)) {
-				if sub.Digest[alg] == want {
-					reason, detail = ReasonSubjectMismatch, fmt.Sprintf("the value stands under %q, not %s", alg, d.Algorithm())
-				} else if !AcceptedAlgorithm(alg) && detail == "" {
-					detail = fmt.Sprintf("subject has no %s digest (%s does not identify an image)", d.Algorithm(), alg)
-				}
-			}
+			detail = otherwise(sub, d, detail)
 			continue
 		}
 		if _, err := NewDigest(d.Algorithm(), value); err != nil {
@@ -102,24 +98,49 @@ func (s Statement) Bind(d Digest, c []byte) (ResourceDescriptor, Reason, string)
 			if alg == d.Algorithm() || !AcceptedAlgorithm(alg) {
 				continue
 			}
-			other, err := NewDigest(alg, sub.Digest[alg])
-			if err != nil || c == nil || !other.Matches(c) {
+			if _, ok := sums[alg]; !ok && c != nil {
+				sums[alg] = sum(alg, c) // once, however many subjects there are
+			}
+			if other, err := NewDigest(alg, sub.Digest[alg]); err != nil || c == nil || other != sums[alg] {
 				return ResourceDescriptor{}, ReasonSubjectConflict, fmt.Sprintf("subject %.80q has the right %s digest and a %s digest of something else", sub.Name, d.Algorithm(), alg)
 			}
 		}
-		return sub, "", ""
+		// The rest is looked at, too: a conflict must not depend on the order of the subjects.
+		if bound == nil {
+			bound = &s.Subject[i]
+		}
+	}
+	if bound != nil {
+		return *bound, "", ""
 	}
 	if detail == "" {
 		detail = "it is about " + describeSubjects(s.Subject)
 	}
-	return ResourceDescriptor{}, reason, detail
+	return ResourceDescriptor{}, ReasonSubjectMismatch, detail
+}
+
+// otherwise explains why a subject without a digest of the wanted algorithm does not bind, unless detail already says
+// as much.
+func otherwise(sub ResourceDescriptor, d Digest, detail string) string {
+	for _, alg := range slices.Sorted(maps.Keys(sub.Digest)) {
+		if sub.Digest[alg] == d.Hex() {
+			return fmt.Sprintf("the value stands under %.40q, not %s", alg, d.Algorithm())
+		}
+		if !AcceptedAlgorithm(alg) && detail == "" {
+			detail = fmt.Sprintf("subject has no %s digest (%.40s does not identify an image)", d.Algorithm(), alg)
+		}
+	}
+	return detail
 }
 
 func describeSubjects(subjects []ResourceDescriptor) string {
+	if len(subjects) == 0 {
+		return "nothing"
+	}
 	first := subjects[0]
-	text := first.Name
+	text := fmt.Sprintf("%.80s", first.Name)
 	for _, alg := range slices.Sorted(maps.Keys(first.Digest)) {
-		text = fmt.Sprintf("%.80s %.8s:%.16s…", text, alg, first.Digest[alg])
+		text = fmt.Sprintf("%s %.8s:%.16s…", text, alg, first.Digest[alg])
 		break
 	}
 	if n := len(subjects) - 1; n > 0 {
