@@ -32,7 +32,9 @@ const (
 // ID is the digest under which the piece is cited: the sha256 of Data, or, where annotations carry a part of it, of
 // Data and all annotations, each preceded by its length.
 func (r Raw) ID() Digest {
-	if len(r.Annotations) == 0 {
+	// What is hashed with lengths begins with a zero byte, since no length reaches 2^56. Data that begins so is hashed
+	// with its length, too; otherwise it could be made of another piece's data and annotations, and take its ID.
+	if len(r.Annotations) == 0 && (len(r.Data) == 0 || r.Data[0] != 0) {
 		return SHA256(r.Data)
 	}
 	var b []byte
