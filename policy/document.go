@@ -66,8 +66,8 @@ const (
 
 // Help is where a refused user turns to.
 type Help struct {
-	Contact string `yaml:"contact"`
-	URL     string `yaml:"url"`
+	Contact string `yaml:"contact"` // a channel or an address
+	URL     string `yaml:"url"`     // a page about image policy
 }
 
 // String joins what is there.
@@ -76,11 +76,11 @@ func (h Help) String() string { return strings.TrimSpace(h.Contact + "   " + h.U
 // Trust is a trust domain: the material that signatures are verified with, and what each signature must prove. A
 // domain stands for itself: nothing that fails in one is tried in another.
 type Trust struct {
-	Name        string   `yaml:"name,required"`
-	Keys        []Key    `yaml:"keys"`        // managed keys
-	TrustedRoot Root     `yaml:"trustedRoot"` // Sigstore trusted_root.json, as a block or as text
-	Root        string   `yaml:"root"`        // or: the built-in domain whose logs, authorities and timestamping are used
-	Requires    Requires `yaml:"requires"`
+	Name        string   `yaml:"name,required"`           // by which builders, signers and --trusted-root name it
+	Keys        []Key    `yaml:"keys"`                    // managed keys
+	TrustedRoot Root     `yaml:"trustedRoot"`             // Sigstore trusted_root.json, as a block or as text
+	Root        string   `yaml:"root"`                    // or: the built-in domain whose logs, authorities and timestamping are used
+	Requires    Requires `yaml:"requires"`                // each is required unless it says none
 	Time        Choice   `yaml:"time" default:"required"` // "none": proves no signing time; a key is judged by today's date, ages are Unknown
 }
 
@@ -102,10 +102,10 @@ const (
 
 // Key is a managed public key and the days on which it signs.
 type Key struct {
-	Name  string `yaml:"name,required"`
-	PEM   string `yaml:"pem,required"` // PKIX public key
-	From  Date   `yaml:"from"`
-	Until Date   `yaml:"until"`
+	Name  string `yaml:"name,required"` // by which builders, signers and bundles name it
+	PEM   string `yaml:"pem,required"`  // PKIX public key
+	From  Date   `yaml:"from"`          // first day
+	Until Date   `yaml:"until"`         // last day
 }
 
 // Root is a Sigstore trusted root as JSON.
@@ -113,19 +113,19 @@ type Root []byte
 
 // Spec is the content of an ImageTrustPolicy.
 type Spec struct {
-	Match      Match              `yaml:"match,required"`
+	Match      Match              `yaml:"match,required"`         // which images it is about
 	Mode       Mode               `yaml:"mode" default:"enforce"` // enforce (default), warn or audit
-	Builders   map[string]Builder `yaml:"builders"`
-	Signers    map[string]Signer  `yaml:"signers"`
-	Signature  *Signature         `yaml:"signature"`
-	Provenance *Provenance        `yaml:"provenance"`
-	Source     *Source            `yaml:"source"`
+	Builders   map[string]Builder `yaml:"builders"`               // whose provenance counts, and under which controls
+	Signers    map[string]Signer  `yaml:"signers"`                // who else signs images
+	Signature  *Signature         `yaml:"signature"`              // the image itself must be signed
+	Provenance *Provenance        `yaml:"provenance"`             // provenance about this very image is required
+	Source     *Source            `yaml:"source"`                 // where it must have been built from; read from the provenance
 }
 
 // Match says which images the policy is about. Patterns run over the canonical repository name.
 type Match struct {
-	Images []Pattern `yaml:"images,required"`
-	Except []Pattern `yaml:"except"`
+	Images []Pattern `yaml:"images,required"` // repositories, such as ghcr.io/acme/{service}
+	Except []Pattern `yaml:"except"`          // but not these
 }
 
 // Mode is what a policy does with its verdict.
@@ -141,9 +141,9 @@ const (
 // Signer is an identity: exactly one of GitHub, OIDC and Keys, under one trust domain.
 type Signer struct {
 	Trust  string   `yaml:"trust" default:"public-good"` // domain of the identity; keys need another
-	GitHub *GitHub  `yaml:"github"`
-	OIDC   *OIDC    `yaml:"oidc"`
-	Keys   []string `yaml:"keys"` // names of keys of the trust domain
+	GitHub *GitHub  `yaml:"github"`                      // a workflow of GitHub Actions
+	OIDC   *OIDC    `yaml:"oidc"`                        // or any other identity that a certificate names
+	Keys   []string `yaml:"keys"`                        // names of keys of the trust domain
 }
 
 // Builder is an identity whose provenance counts, and the most that it is credited with.
@@ -166,20 +166,20 @@ type GitHub struct {
 
 // Caller is the organisation or repository that called the workflow, by the ids that GitHub never gives twice.
 type Caller struct {
-	OwnerID      string `yaml:"ownerID"`
-	RepositoryID string `yaml:"repositoryID"`
+	OwnerID      string `yaml:"ownerID"`      // certificate extension .17
+	RepositoryID string `yaml:"repositoryID"` // certificate extension .15
 }
 
 // OIDC is an identity by its exact issuer and exact subject alternative name.
 type OIDC struct {
-	Issuer  string `yaml:"issuer,required"`
-	Subject string `yaml:"subject,required"`
+	Issuer  string `yaml:"issuer,required"`  // of the identity tokens
+	Subject string `yaml:"subject,required"` // the one subject alternative name
 }
 
 // Signature requires that the image itself is signed.
 type Signature struct {
 	By     By       `yaml:"by,required"` // names of signers or builders
-	MaxAge Duration `yaml:"maxAge"`
+	MaxAge Duration `yaml:"maxAge"`      // of the proven signing time
 }
 
 // Provenance requires authenticated provenance about this very image.
@@ -187,21 +187,21 @@ type Provenance struct {
 	By      By       `yaml:"by,required"` // names of builders
 	Formats []string `yaml:"formats"`     // slsa/v1, slsa/v0.2
 	Level   int      `yaml:"level"`       // SLSA Build level
-	MaxAge  Duration `yaml:"maxAge"`
+	MaxAge  Duration `yaml:"maxAge"`      // of the proven signing time
 }
 
 // Source requires where the image was built from.
 type Source struct {
-	Repository Pattern     `yaml:"repository,required"` // captures of match.images may be used
-	Exceptions []Exception `yaml:"exceptions"`
-	Refs       []Pattern   `yaml:"refs"`
+	Repository Pattern     `yaml:"repository,required"`          // captures of match.images may be used
+	Exceptions []Exception `yaml:"exceptions"`                   // images that belong to another repository
+	Refs       []Pattern   `yaml:"refs"`                         // full refs: refs/heads/main, refs/tags/v*
 	SaidBy     SaidBy      `yaml:"saidBy" default:"certificate"` // at least this
 }
 
 // Exception ties one image to another repository.
 type Exception struct {
-	Image      Pattern `yaml:"image,required"`
-	Repository Pattern `yaml:"repository,required"`
+	Image      Pattern `yaml:"image,required"`      // a repository of images, as in match
+	Repository Pattern `yaml:"repository,required"` // and the one it is built from
 }
 
 // SaidBy is the weakest grade whose word is enough.
@@ -209,8 +209,8 @@ type SaidBy stemma.Grade
 
 // By names whose evidence counts: any of a list, or at least so many distinct identities of it.
 type By struct {
-	AtLeast int      `yaml:"atLeast,required"`
-	Of      []string `yaml:"of,required"`
+	AtLeast int      `yaml:"atLeast,required"` // how many distinct ones
+	Of      []string `yaml:"of,required"`      // names
 }
 
 func (b *By) decodeYAML(d *decoder, n *yaml.Node, path string) {

@@ -1,0 +1,139 @@
+package stemma_test
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// TestPolicyPage: docs/policy.md lists every key of the language with the comment that stands beside its Go field.
+func TestPolicyPage(t *testing.T) {
+	const page = "docs/policy.md"
+	want := policyPage(t)
+	if *update {
+		if err := os.WriteFile(page, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(page)
+	if err != nil || string(got) != want {
+		t.Errorf("%s is not what the types say; run go test . -run TestPolicyPage -update (%v)", page, err)
+	}
+}
+
+const policyHead = `# The policy language
+
+Generated from the types of package policy. A policy file holds one or more YAML documents, separated by ` + "`---`" + `, each with
+` + "`apiVersion: policy.stemma.dev/v1alpha1`" + `, a ` + "`kind`" + `, ` + "`metadata: {name: …}`" + ` and a ` + "`spec`" + `. A beginner writes only an ImageTrustPolicy.
+
+* A block that is written is required; one that is not written is not checked, and the decision says so. An empty block is an error.
+* Blocks are all-of, lists are any-of. ` + "`by: [a, b]`" + ` asks for one of them, ` + "`by: {atLeast: 2, of: [a, b, c]}`" + ` for distinct identities.
+* Every policy that matches must allow. An image that no policy matches is refused, unless the set says otherwise.
+* Patterns match a canonical name component by component: ` + "`*`" + ` is a part of one component, ` + "`**`" + ` one or more components, ` + "`{x}`" + ` one
+  component that may be used again, ` + "`{x**}`" + ` several. There are no regular expressions.
+* A value that nobody states fails a requirement. What could not be looked at is unknown, never a pass.
+* Dates are whole days in UTC, inclusive; durations are ` + "`90d`, `12h`, `30m`" + `. Ages run from the proven signing time.
+`
+
+func policyPage(t *testing.T) string {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), "policy/document.go", nil, parser.ParseComments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	structs := map[string]*ast.StructType{}
+	docs := map[string]string{}
+	for _, decl := range file.Decls {
+		d, ok := decl.(*ast.GenDecl)
+		if !ok {
+			continue
+		}
+		for _, spec := range d.Specs {
+			if s, ok := spec.(*ast.TypeSpec); ok {
+				docs[s.Name.Name] = oneLine(d.Doc.Text())
+				if st, ok := s.Type.(*ast.StructType); ok {
+					structs[s.Name.Name] = st
+				}
+			}
+		}
+	}
+	var b strings.Builder
+	b.WriteString(policyHead)
+	seen := map[string]bool{}
+	var section func(title, name string)
+	section = func(title, name string) {
+		if seen[name] || structs[name] == nil {
+			return
+		}
+		seen[name] = true
+		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n| key | value | default | meaning |\n|---|---|---|---|\n", title, docs[name])
+		var next []string
+		rows(structs, structs[name], func(key, typ, standard, comment string) {
+			fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", key, typ, standard, comment)
+			if comment == "" {
+				t.Errorf("policy/document.go: %s of %s has no comment", key, name)
+			}
+			if bare := strings.TrimSuffix(strings.TrimPrefix(typ, "list of "), " by name"); structs[bare] != nil {
+				next = append(next, bare)
+			}
+		})
+		for _, n := range next {
+			section(n, n)
+		}
+	}
+	section("ImageTrustPolicy", "Spec")
+	section("PolicySet", "SetSpec")
+	if len(seen) < 10 {
+		t.Fatalf("only %d blocks were found", len(seen))
+	}
+	return b.String()
+}
+
+// rows visits the keys of a struct, those of embedded structs included.
+func rows(structs map[string]*ast.StructType, s *ast.StructType, visit func(key, typ, standard, comment string)) {
+	for _, f := range s.Fields.List {
+		if f.Tag == nil {
+			continue
+		}
+		tag := reflect.StructTag(strings.Trim(f.Tag.Value, "`"))
+		key, option, _ := strings.Cut(tag.Get("yaml"), ",")
+		if option == "inline" {
+			if ident, ok := f.Type.(*ast.Ident); ok && structs[ident.Name] != nil {
+				rows(structs, structs[ident.Name], visit)
+			}
+			continue
+		}
+		standard := tag.Get("default")
+		if option == "required" {
+			standard = "*required*"
+		}
+		visit(key, typeName(f.Type), standard, oneLine(f.Comment.Text()))
+	}
+}
+
+func typeName(e ast.Expr) string {
+	switch e := e.(type) {
+	case *ast.StarExpr:
+		return typeName(e.X)
+	case *ast.ArrayType:
+		return "list of " + typeName(e.Elt)
+	case *ast.MapType:
+		return typeName(e.Value) + " by name"
+	case *ast.Ident:
+		switch e.Name {
+		case "string":
+			return "text"
+		case "int":
+			return "number"
+		}
+		return e.Name
+	}
+	return "?"
+}
+
+func oneLine(s string) string { return strings.ReplaceAll(strings.TrimSpace(s), "\n", " ") }
