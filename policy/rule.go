@@ -127,10 +127,12 @@ func (j *judgement) unseen(want, path string) *result {
 	if len(u) > 1 {
 		detail += "; and " + count(len(u)-1, "more place")
 	}
-	return &result{
-		outcome: stemma.Unknown, reason: u[0].Reason, want: want, detail: detail, path: path,
-		fix: "nothing is known to be wrong with the image; try again when the place answers, or add --evidence FILE",
+	r := &result{outcome: stemma.Unknown, reason: u[0].Reason, want: want, detail: detail, path: path}
+	r.fix = "nothing is known to be wrong with the image; try again when the place answers, or add --evidence FILE"
+	if r.reason == stemma.ReasonTrustRoot {
+		r.fix = "nothing is known to be wrong with the image; give the trusted root with --trusted-root, or try again when it can be fetched"
 	}
+	return r
 }
 
 // missing is the result for evidence that is not there: what was rejected explains it best, what was never there least.

@@ -132,11 +132,11 @@ func (a *app) printFinding(p palette, f stemma.Finding, verbose bool) {
 		}
 		return
 	}
-	mark := p.red("✗")
+	mark, title := p.red("✗"), f.Title
 	if f.Outcome != stemma.Fail {
-		mark = p.yellow("?")
+		mark, title = p.yellow("?"), "could not be looked at" // its title would accuse
 	}
-	fmt.Fprintf(a.stdout, " %s %s  %s  %s\n", mark, pad(f.Rule, 22), pad(why(f.Reason), 28), f.Title)
+	fmt.Fprintf(a.stdout, " %s %s  %s  %s\n", mark, pad(f.Rule, 22), pad(why(f.Reason), 28), title)
 	line := func(name, text, after string) {
 		if text == "" && after == "" {
 			return
