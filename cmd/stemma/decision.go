@@ -104,6 +104,17 @@ func tally(d *stemma.Decision) string {
 	return text
 }
 
+// admittedAllTheSame says it when the effect is milder than the verdict.
+func admittedAllTheSame(d *stemma.Decision) string {
+	switch {
+	case d.Verdict == stemma.Allow || d.Effect == stemma.Refuse:
+		return ""
+	case d.Effect == stemma.Warn:
+		return "   → admitted with a warning: nothing that matches enforces"
+	}
+	return "   → admitted: what matches only observes"
+}
+
 func (a *app) printVerdict(p palette, d *stemma.Decision, asked string) {
 	word := map[stemma.Verdict]string{
 		stemma.Allow: p.green("ALLOW"), stemma.Deny: p.red("DENY "), stemma.Undetermined: p.yellow("UNDETERMINED"),
@@ -113,11 +124,11 @@ func (a *app) printVerdict(p palette, d *stemma.Decision, asked string) {
 		given = "  (you gave " + clean(asked) + ")"
 	}
 	fmt.Fprintf(a.stdout, "%s  %s%s\n", word, p.bold(clean(d.Image.String())), p.dim(given))
-	fmt.Fprintf(a.stdout, "       %s\n", tally(d))
+	fmt.Fprintf(a.stdout, "       %s%s\n", tally(d), p.yellow(admittedAllTheSame(d)))
 	for _, ref := range d.Policies {
 		effect := ""
 		if d.Verdict != stemma.Allow && ref.Mode != "enforce" {
-			effect = "   mode " + ref.Mode + ": admitted all the same"
+			effect = "   mode " + ref.Mode
 		}
 		fmt.Fprintf(a.stdout, "       %s\n", p.dim(fmt.Sprintf("policy %s@%s   matched %s%s", ref.Name, ref.Digest.Short(), clean(ref.Why), effect)))
 	}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -119,5 +120,19 @@ func stage(t *testing.T) *stemmatest.World {
 			t.Fatal(err)
 		}
 	}
+	// A registry that asks to wait whenever it is asked for evidence.
+	flaky := stemmatest.NewRegistry("flaky.example")
+	if _, err := flaky.PutImage(stemmatest.ImageSpec{Repository: "acme/app", Tags: []string{"v1"}, Content: "app"}); err != nil {
+		t.Fatal(err)
+	}
+	flaky.Fault = func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.Contains(r.URL.Path, "/referrers/") {
+			return false
+		}
+		w.Header().Set("Retry-After", "60")
+		w.WriteHeader(http.StatusTooManyRequests)
+		return true
+	}
+	world.Network["flaky.example"] = flaky
 	return world
 }
