@@ -139,7 +139,7 @@ func (a *Authenticator) verify(raw stemma.Raw) result {
 	if ref != nil {
 		return result{ref: ref}
 	}
-	res := result{format: e.format, signer: e.unproven()}
+	res := result{format: e.format, signer: stemma.Printable(e.unproven(), maxDetail)}
 	if e.bare {
 		res.ok, res.ref = a.verifyBare(e)
 		return res

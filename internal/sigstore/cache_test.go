@@ -45,7 +45,7 @@ func TestCache(t *testing.T) {
 		t.Errorf("%d results in a cache of two", n)
 	}
 
-	var c = newCache(100)
+	c := newCache(100)
 	for i := range 100 {
 		c.put(cacheKey{id: stemma.SHA256(fmt.Append(nil, i))}, result{}, cacheBytes/8)
 	}

@@ -36,16 +36,26 @@ func containers() []container {
 		return m
 	}
 	return []container{
-		{"v1.4.0", "sha256:a74d89d8dd863ca5dae4a29e0feede81ddf59197849a80784af5a02ab7786925", "intoto 0.0.1", "2023-01-11T16:52:57Z",
-			old("904e2c3e02725e314cf6cf141c4700081298dcbd", "refs/heads/main", "workflow_dispatch")},
-		{"v1.6.0", "sha256:0159a9079cf264809b03fef298492057b31d221c4d22211730942877caa658a1", "intoto 0.0.1", "2023-05-24T01:34:07Z",
-			with(old("c14c546e54940a410195ede9aa0e7ee2ef1e16d0", "refs/heads/main", "workflow_dispatch"))},
-		{"v1.7.0", "sha256:ca6221e2d0def24e302530f727689a2ab8539a690c740527db33a520284cf141", "intoto 0.0.1", "2023-06-07T14:43:06Z",
-			with(old("62cb1f1e485829bafe8bbec8b9900c0cb7624fe7", "refs/heads/main", "workflow_dispatch"))},
-		{"v1.9.0", "sha256:5b146084201148bf151871fa779767f013c47706d031106af0d727fb5b88f5ac", "intoto 0.0.1", "2023-08-23T05:22:08Z",
-			with(old("2bcaa7495e1cbd11fbd4f598d857b3a6f18df933", "refs/tags/v13.0.30", "push"))},
-		{"v2.0.0", "sha256:55aee984fd6b1d0e0a19a55265d10d40063a2212bdbabd75b202b1728236548d", "dsse 0.0.1", "2024-04-22T21:35:15Z",
-			with(old("693130cb6cb840a7bc9cb18c6510d536a95dc7e6", "refs/tags/v13.0.30", "push"))},
+		{
+			"v1.4.0", "sha256:a74d89d8dd863ca5dae4a29e0feede81ddf59197849a80784af5a02ab7786925", "intoto 0.0.1", "2023-01-11T16:52:57Z",
+			old("904e2c3e02725e314cf6cf141c4700081298dcbd", "refs/heads/main", "workflow_dispatch"),
+		},
+		{
+			"v1.6.0", "sha256:0159a9079cf264809b03fef298492057b31d221c4d22211730942877caa658a1", "intoto 0.0.1", "2023-05-24T01:34:07Z",
+			with(old("c14c546e54940a410195ede9aa0e7ee2ef1e16d0", "refs/heads/main", "workflow_dispatch")),
+		},
+		{
+			"v1.7.0", "sha256:ca6221e2d0def24e302530f727689a2ab8539a690c740527db33a520284cf141", "intoto 0.0.1", "2023-06-07T14:43:06Z",
+			with(old("62cb1f1e485829bafe8bbec8b9900c0cb7624fe7", "refs/heads/main", "workflow_dispatch")),
+		},
+		{
+			"v1.9.0", "sha256:5b146084201148bf151871fa779767f013c47706d031106af0d727fb5b88f5ac", "intoto 0.0.1", "2023-08-23T05:22:08Z",
+			with(old("2bcaa7495e1cbd11fbd4f598d857b3a6f18df933", "refs/tags/v13.0.30", "push")),
+		},
+		{
+			"v2.0.0", "sha256:55aee984fd6b1d0e0a19a55265d10d40063a2212bdbabd75b202b1728236548d", "dsse 0.0.1", "2024-04-22T21:35:15Z",
+			with(old("693130cb6cb840a7bc9cb18c6510d536a95dc7e6", "refs/tags/v13.0.30", "push")),
+		},
 	}
 }
 

@@ -28,8 +28,11 @@ type refusal struct {
 	detail string
 }
 
+// maxDetail bounds in runes what a rejection says: it quotes the evidence, and is kept.
+const maxDetail = 600
+
 func refuse(reason stemma.Reason, format string, args ...any) *refusal {
-	return &refusal{reason, fmt.Sprintf(format, args...)}
+	return &refusal{reason, stemma.Printable(fmt.Sprintf(format, args...), maxDetail)}
 }
 
 // checkKey refuses keys outside of Sigstore's algorithm registry or below its floor.

@@ -315,12 +315,22 @@ func TestReg_A13_timestamp_of_another_signature(t *testing.T) {
 // A14 [sigstore-go tlog.go]: an integrated time without the promise that signs it proves nothing.
 func TestReg_A14_no_proven_time(t *testing.T) {
 	regressions(t,
-		spoiled{name: "inclusion proof only", sign: stemmatest.Sign{NoTimestamp: true}, config: []func(*DomainConfig){logTime}, want: stemma.ReasonTimeMissing,
-			edit: func(_ *testing.T, _ *world, x *stemmatest.Signed) { x.Entries[0].SET = nil }},
-		spoiled{name: "integrated time changed, no promise", sign: stemmatest.Sign{}, config: []func(*DomainConfig){logTime},
-			edit: func(_ *testing.T, _ *world, x *stemmatest.Signed) { x.Entries[0].SET, x.Entries[0].Time = nil, 1 }},
+		spoiled{
+			name: "inclusion proof only", sign: stemmatest.Sign{NoTimestamp: true}, config: []func(*DomainConfig){logTime}, want: stemma.ReasonTimeMissing,
+			edit: func(_ *testing.T, _ *world, x *stemmatest.Signed) { x.Entries[0].SET = nil },
+		},
+		spoiled{
+			name: "integrated time changed, no promise", sign: stemmatest.Sign{}, config: []func(*DomainConfig){logTime},
+			edit: func(_ *testing.T, _ *world, x *stemmatest.Signed) { x.Entries[0].SET, x.Entries[0].Time = nil, 1 },
+		},
 	)
 	w := newWorld(t)
+	y := w.attest(t, stemmatest.Sign{}, nil)
+	proven := y.Entries[0].Proof.Index
+	y.Entries[0].SET, y.Entries[0].Index, y.Entries[0].Time = nil, 123456789, 1
+	if a := wantAccepted(t, authenticator(t, w.domain(t)), bundleOf(y), w.image); a.Log[0].Index != proven || !a.Log[0].Time.IsZero() {
+		t.Errorf("log entry %+v, want the index %d that is proven, and no time", a.Log[0], proven)
+	}
 	x := w.attest(t, stemmatest.Sign{NoTimestamp: true, Entry: stemmatest.EntryHashedRekord002}, nil)
 	wantRejected(t, authenticator(t, w.domain(t, logTime)), bundleOf(x), w.image, stemma.ReasonTimeMissing)
 }

@@ -194,11 +194,13 @@ func TestReg_A29_unsupported_entry(t *testing.T) {
 		spoiled{name: "no spec", want: stemma.ReasonMalformed, edit: body("dsse 0.0.1", `{"apiVersion":"0.0.1","kind":"dsse"}`, false)},
 		spoiled{name: "not JSON", want: stemma.ReasonMalformed, edit: body("dsse 0.0.1", `dsse`, false)},
 		spoiled{name: "kind of the bundle", want: stemma.ReasonLogMismatch, edit: func(_ *testing.T, _ *world, x *stemmatest.Signed) { x.Entries[0].Kind = "intoto 0.0.2" }},
-		spoiled{name: "promise for a v2 entry", sign: stemmatest.Sign{Entry: stemmatest.EntryHashedRekord002}, want: stemma.ReasonLogInvalid,
+		spoiled{
+			name: "promise for a v2 entry", sign: stemmatest.Sign{Entry: stemmatest.EntryHashedRekord002}, want: stemma.ReasonLogInvalid,
 			edit: func(t *testing.T, w *world, x *stemmatest.Signed) {
 				x.Entries[0].Time = w.Now.Unix()
 				check(t, w.Tiles.Promise(x.Entries[0]))
-			}},
+			},
+		},
 	)
 }
 

@@ -312,5 +312,9 @@ func TestLimits(t *testing.T) {
 	raw := attLayer(t, w.attest(t, stemmatest.Sign{MediaType: stemmatest.MediaTypeDSSE}, nil))
 	raw.Annotations["note"] = strings.Repeat("x", maxAnnotations)
 	wantRejected(t, a, raw, w.image, stemma.ReasonLimit)
+	long := stemma.Raw{Format: stemma.FormatBundle, Data: []byte(`{"` + strings.Repeat(`x\u001b`, 1<<20) + `":{"a":1,"a":2}}`)}
+	if _, rej := a.Authenticate(long, w.image); rej == nil || len(rej.Detail) > 4*maxDetail || strings.Contains(rej.Detail, "\x1b") {
+		t.Errorf("a detail of %d bytes", len(rej.Detail))
+	}
 	wantRejected(t, a, stemma.Raw{Format: stemma.FormatBundle, Data: make([]byte, stemma.MaxJSONBytes+1)}, w.image, stemma.ReasonLimit)
 }

@@ -3,7 +3,6 @@ package sigstore
 import (
 	"bytes"
 	"crypto"
-	"crypto/dsa"
 	"encoding/asn1"
 	"encoding/pem"
 	"math/big"
@@ -205,16 +204,18 @@ func TestMessageSignatures(t *testing.T) {
 
 // J11: hostile keys are refused at once.
 func TestReg_J11_hostile_keys(t *testing.T) {
-	dsaKey := must[[]byte](t)(asn1.Marshal(struct {
-		Algorithm struct {
-			Algorithm  asn1.ObjectIdentifier
-			Parameters dsa.Parameters
-		}
-		Key asn1.BitString
-	}{Algorithm: struct {
+	type domain struct{ P, Q, G *big.Int }
+	type algorithm struct {
 		Algorithm  asn1.ObjectIdentifier
-		Parameters dsa.Parameters
-	}{asn1.ObjectIdentifier{1, 2, 840, 10040, 4, 1}, dsa.Parameters{P: big.NewInt(23), Q: big.NewInt(11), G: big.NewInt(4)}}, Key: asn1.BitString{Bytes: []byte{2, 1, 8}, BitLength: 24}}))
+		Parameters domain
+	}
+	dsaKey := must[[]byte](t)(asn1.Marshal(struct {
+		Algorithm algorithm
+		Key       asn1.BitString
+	}{
+		algorithm{asn1.ObjectIdentifier{1, 2, 840, 10040, 4, 1}, domain{big.NewInt(23), big.NewInt(11), big.NewInt(4)}},
+		asn1.BitString{Bytes: []byte{2, 1, 8}, BitLength: 24},
+	}))
 	good := newKey(t, stemmatest.ECDSAP256, "k").PublicKeyPEM()
 	deep := bytes.Repeat([]byte{0x30, 0x80}, 20_000)
 	for name, text := range map[string][]byte{

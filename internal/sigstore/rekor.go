@@ -120,6 +120,9 @@ func (l *transparencyLog) check(e *envelope, x *entry, by signedBy) (stemma.LogE
 		}
 		proofs = append(proofs, "inclusion")
 	}
+	if len(x.promise) == 0 && x.proof != nil {
+		le.Index = x.proof.index // the other index is covered by the promise alone
+	}
 	if len(proofs) == 0 {
 		return none, refuse(stemma.ReasonLogInvalid, "entry %d of log %s has neither an inclusion promise nor a proof", x.index, l.url)
 	}
