@@ -152,14 +152,16 @@ func document(t *rapid.T, depth int) string {
 func TestDifferential(t *testing.T) {
 	taken, refused := 0, 0
 	rapid.Check(t, func(t *rapid.T) {
-		doc := []byte(document(t, 4))
-		if rapid.IntRange(0, 9).Draw(t, "flaw") == 0 && len(doc) > 0 {
-			doc[rapid.IntRange(0, len(doc)-1).Draw(t, "at")] = rapid.Byte().Draw(t, "byte")
-		}
-		if agree(t, doc) {
-			taken++
-		} else {
-			refused++
+		for range 20 {
+			doc := []byte(document(t, 4))
+			if rapid.IntRange(0, 9).Draw(t, "flaw") == 0 && len(doc) > 0 {
+				doc[rapid.IntRange(0, len(doc)-1).Draw(t, "at")] = rapid.Byte().Draw(t, "byte")
+			}
+			if agree(t, doc) {
+				taken++
+			} else {
+				refused++
+			}
 		}
 	})
 	t.Logf("%d taken, %d refused", taken, refused)
