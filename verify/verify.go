@@ -86,6 +86,10 @@ func (e *Error) Error() string { return e.Err.Error() }
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
+// cacheEntries is how many envelopes a Verifier remembers as authenticated, or as refused. What it remembers is bound to
+// an image anew each time.
+const cacheEntries = 1024
+
 // New loads the trust domains that the policies refer to (the built-in ones when there is no policy). A domain that
 // cannot be loaded is not an error here: whatever needs it will be Unknown. ctx bounds the loading only.
 func New(ctx context.Context, c Config) (*Verifier, error) {
@@ -102,7 +106,7 @@ func New(ctx context.Context, c Config) (*Verifier, error) {
 		return nil, &Error{Kind: Invalid, Err: err, Hint: "a trusted root is a Sigstore trusted_root.json; a key is a public key in PEM"}
 	}
 	if len(domains) > 0 {
-		if v.auth, err = sigstore.New(sigstore.Config{Domains: domains}); err != nil {
+		if v.auth, err = sigstore.New(sigstore.Config{Domains: domains, CacheEntries: cacheEntries}); err != nil {
 			return nil, &Error{Kind: Invalid, Err: fmt.Errorf("combining trust domains: %w", err)}
 		}
 	}
