@@ -482,16 +482,18 @@ func TestReg_A30_wycheproof(t *testing.T) {
 	order := elliptic.P256().Params().N
 	var cases []reg
 	for name, forge := range map[string]func(sig pair, der []byte) []byte{
-		"r and s are zero":      func(pair, []byte) []byte { return []byte{0x30, 6, 2, 1, 0, 2, 1, 0} },
-		"r and s are one":       func(pair, []byte) []byte { return []byte{0x30, 6, 2, 1, 1, 2, 1, 1} },
-		"r plus the order":      func(p pair, _ []byte) []byte { return encodeASN1(pair{new(big.Int).Add(p.R, order), p.S}) },
-		"s plus the order":      func(p pair, _ []byte) []byte { return encodeASN1(pair{p.R, new(big.Int).Add(p.S, order)}) },
-		"r negative":            func(p pair, _ []byte) []byte { return encodeASN1(pair{new(big.Int).Neg(p.R), p.S}) },
-		"r and s exchanged":     func(p pair, _ []byte) []byte { return encodeASN1(pair{p.S, p.R}) },
-		"bytes after it":        func(_ pair, der []byte) []byte { return append(slices.Clone(der), 0) },
-		"length in long form":   func(_ pair, der []byte) []byte { return append([]byte{0x30, 0x81, der[1]}, der[2:]...) },
-		"indefinite length":     func(_ pair, der []byte) []byte { return append(append([]byte{0x30, 0x80}, der[2:]...), 0, 0) },
-		"plain r and s":         func(p pair, _ []byte) []byte { return append(p.R.FillBytes(make([]byte, 32)), p.S.FillBytes(make([]byte, 32))...) },
+		"r and s are zero":    func(pair, []byte) []byte { return []byte{0x30, 6, 2, 1, 0, 2, 1, 0} },
+		"r and s are one":     func(pair, []byte) []byte { return []byte{0x30, 6, 2, 1, 1, 2, 1, 1} },
+		"r plus the order":    func(p pair, _ []byte) []byte { return encodeASN1(pair{new(big.Int).Add(p.R, order), p.S}) },
+		"s plus the order":    func(p pair, _ []byte) []byte { return encodeASN1(pair{p.R, new(big.Int).Add(p.S, order)}) },
+		"r negative":          func(p pair, _ []byte) []byte { return encodeASN1(pair{new(big.Int).Neg(p.R), p.S}) },
+		"r and s exchanged":   func(p pair, _ []byte) []byte { return encodeASN1(pair{p.S, p.R}) },
+		"bytes after it":      func(_ pair, der []byte) []byte { return append(slices.Clone(der), 0) },
+		"length in long form": func(_ pair, der []byte) []byte { return append([]byte{0x30, 0x81, der[1]}, der[2:]...) },
+		"indefinite length":   func(_ pair, der []byte) []byte { return append(append([]byte{0x30, 0x80}, der[2:]...), 0, 0) },
+		"plain r and s": func(p pair, _ []byte) []byte {
+			return append(p.R.FillBytes(make([]byte, 32)), p.S.FillBytes(make([]byte, 32))...)
+		},
 		"set in place of a seq": func(_ pair, der []byte) []byte { return append([]byte{0x31}, der[1:]...) },
 		"cut":                   func(_ pair, der []byte) []byte { return der[:len(der)-1] },
 	} {
