@@ -14,13 +14,14 @@ import (
 
 // Limits of the strict reader. They bound memory and time whatever the input is; none can be raised.
 const (
-	MaxJSONBytes   = 64 << 20 // size of one document
-	MaxJSONDepth   = 64       // nesting of arrays and objects
-	maxJSONNodes   = 1 << 19  // values that ParseJSON keeps
-	maxJSONMembers = 1 << 17  // names in one object
-	maxJSONNames   = 1 << 18  // names that are remembered at once, of all objects that are open
-	maxJSONValues  = 1 << 23  // values in one document, kept or not
-	maxJSONQuoted  = 80       // bytes of a name that an error quotes
+	MaxJSONBytes    = 64 << 20 // size of one document
+	MaxJSONDepth    = 64       // nesting of arrays and objects
+	maxJSONNodes    = 1 << 19  // values that ParseJSON keeps
+	maxJSONElements = 1 << 14  // elements of one array that DecodeJSON keeps: a small text can stand for a large value
+	maxJSONMembers  = 1 << 17  // names in one object
+	maxJSONNames    = 1 << 18  // names that are remembered at once, of all objects that are open
+	maxJSONValues   = 1 << 23  // values in one document, kept or not
+	maxJSONQuoted   = 80       // bytes of a name that an error quotes
 )
 
 // JSONError says where and why the strict reader refused a document.

@@ -99,8 +99,8 @@ func (p *jsonReader) slice(v reflect.Value, depth int) error {
 	}
 	out := reflect.MakeSlice(v.Type(), 0, 4)
 	err := p.array(depth, func(int) error {
-		if out.Len() >= maxJSONNodes {
-			return p.limit("more than %d elements", maxJSONNodes)
+		if out.Len() >= maxJSONElements {
+			return p.limit("more than %d elements", maxJSONElements)
 		}
 		out = reflect.Append(out, reflect.Zero(v.Type().Elem()))
 		return p.into(out.Index(out.Len()-1), depth+1)

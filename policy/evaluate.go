@@ -68,6 +68,11 @@ func compareTrust(a, b stemma.TrustRef) int {
 	return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Digest, b.Digest))
 }
 
+// limitsAge reports whether something in the policy has a greatest age.
+func (s *Spec) limitsAge() bool {
+	return s.Provenance != nil && s.Provenance.MaxAge > 0 || s.Signature != nil && s.Signature.MaxAge > 0
+}
+
 // skipped says, for every trust domain under which the policy accepts identities, what its signatures need not prove.
 func (s *Set) skipped(p *loaded) []string {
 	var out []string
@@ -93,8 +98,12 @@ func (s *Set) skipped(p *loaded) []string {
 			if len(none) > 0 {
 				out = append(out, "trust domain "+name+" does not require: "+strings.Join(none, ", "))
 			}
-			if t.Time == None {
+			switch {
+			case t.Time == None:
 				out = append(out, "trust domain "+name+" proves no signing time")
+			case len(t.Keys) > 0 && p.spec.limitsAge():
+				// A certificate is valid for minutes. A key is for years, and anybody can have its signatures stamped anew.
+				out = append(out, "ages under trust domain "+name+" are those of the timestamp: a key's signature may be older")
 			}
 		}
 	}
@@ -444,7 +453,10 @@ func seal(d *stemma.Decision, evidence *stemma.Evidence) {
 func DigestOf(e *stemma.Evidence) stemma.Digest {
 	parts := []string{string(e.Image.Digest), e.Image.Repository}
 	for _, a := range e.Attestations {
-		parts = append(parts, "attestation "+string(a.Bundle)+" "+a.Signer.Trust)
+		parts = append(parts, "attestation "+string(hash(a.Bundle, a.Signature, a.Signer, a.Cosigners, a.Log, a.SignedAt, a.Binding)))
+	}
+	for _, p := range e.Provenance {
+		parts = append(parts, "provenance "+string(hash(p)))
 	}
 	for _, u := range e.Unsigned {
 		parts = append(parts, "unsigned "+string(u.Bundle))

@@ -128,9 +128,16 @@ func (j *judgement) unseen(want, path string) *result {
 		detail += "; and " + count(len(u)-1, "more place")
 	}
 	r := &result{outcome: stemma.Unknown, reason: u[0].Reason, want: want, detail: detail, path: path}
-	r.fix = "nothing is known to be wrong with the image; try again when the place answers, or add --evidence FILE"
+	r.fix = "try again when the place answers, or add --evidence FILE"
 	if r.reason == stemma.ReasonTrustRoot {
-		r.fix = "nothing is known to be wrong with the image; give the trusted root with --trusted-root, or try again when it can be fetched"
+		r.fix = "give the trusted root with --trusted-root, or try again when it can be fetched"
+	}
+	// Who adds a place that never answers must not be able to turn a refused forgery into an innocent gap.
+	switch near := nearestRejection(j.evidence.Rejected); {
+	case near != nil && r.reason != stemma.ReasonTrustRoot && progress(near.Reason) > 1:
+		r.got = fmt.Sprintf("%s, of which the nearest: %s (%s)", count(len(j.evidence.Rejected), "rejected piece"), near.Detail, near.Reason)
+	default:
+		r.fix = "nothing is known to be wrong with the image; " + r.fix
 	}
 	return r
 }

@@ -60,17 +60,17 @@ func sourceRef() Rule {
 
 func exceptionPath(i int) string { return fmt.Sprintf("source.exceptions[%d].repository", i) }
 
-// foldGitHub lower-cases a pattern for github.com, where two names that differ only in case are the same repository.
+// foldGitHub lower-cases a pattern for GitHub's hosts, where two names that differ only in case are the same repository.
 // The canonical form of the claims is lower-case there for the same reason.
 func foldGitHub(p Pattern) Pattern {
-	if host, rest, ok := strings.Cut(string(p), "/"); ok && strings.EqualFold(host, "github.com") {
+	if host, rest, ok := strings.Cut(string(p), "/"); ok && (strings.EqualFold(host, "github.com") || strings.HasSuffix(strings.ToLower(host), ".ghe.com")) {
 		parts := strings.Split(rest, "/")
 		for i, c := range parts {
 			if !strings.HasPrefix(c, "{") {
 				parts[i] = strings.ToLower(c)
 			}
 		}
-		return Pattern("github.com/" + strings.Join(parts, "/"))
+		return Pattern(strings.ToLower(host) + "/" + strings.Join(parts, "/"))
 	}
 	return p
 }

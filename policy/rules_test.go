@@ -68,7 +68,8 @@ func ruleCases() []ruleCase {
 		{"provenance.present", stemma.Fail, stemma.ReasonNoProvenance, f0Policy, many{nothing}},
 		{"builder.approved", stemma.Pass, "", f0Policy, nil},
 		{"builder.approved", stemma.Fail, stemma.ReasonBuilder, f0Policy, many{san("https://github.com/acme/app/.github/workflows/x.yml@refs/tags/v1.2.3")}},
-		{"builder.approved", stemma.Unknown, stemma.ReasonRateLimited, f0Policy, many{san("https://github.com/acme/app/.github/workflows/x.yml@refs/tags/v1.2.3"), func(e *stemma.Evidence) { e.Unavailable = []stemma.Unavailable{away()} }}},
+		// A stranger's provenance is there whatever a silent place holds: no answer could make it right.
+		{"builder.approved", stemma.Fail, stemma.ReasonBuilder, f0Policy, many{san("https://github.com/acme/app/.github/workflows/x.yml@refs/tags/v1.2.3"), func(e *stemma.Evidence) { e.Unavailable = []stemma.Unavailable{away()} }}},
 		{"builder.trigger", stemma.Pass, "", f0Policy, nil},
 		{"builder.trigger", stemma.Fail, stemma.ReasonTrigger, f0Policy, many{byCertificate(stemma.FieldTrigger, "workflow_run")}},
 		{"builder.trigger", stemma.Fail, stemma.ReasonNotStated, f0Policy, many{claim(stemma.FieldTrigger, stemma.Claim{})}},
