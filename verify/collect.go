@@ -2,6 +2,7 @@ package verify
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"runtime"
 	"slices"
@@ -23,7 +24,7 @@ type collector struct {
 }
 
 // node is the evidence about one manifest, and, for an index, about each child.
-func (c *collector) node(f *oci.Found) *stemma.Evidence {
+func (c *collector) node(ctx context.Context, f *oci.Found) *stemma.Evidence {
 	image := f.Image
 	if c.name != "" {
 		image.Repository = c.name
@@ -32,46 +33,57 @@ func (c *collector) node(f *oci.Found) *stemma.Evidence {
 		Image: image, MediaType: f.MediaType, Platform: f.Platform, Attestation: f.AttestationManifest,
 		Places: f.Places, Unavailable: f.Unavailable, Rejected: f.Rejected, CollectedAt: c.at,
 	}
-	c.read(f, e, f.Raw)
+	c.read(ctx, f, e, f.Raw)
 	for _, child := range f.Children {
-		e.Platforms = append(e.Platforms, c.node(child))
+		e.Platforms = append(e.Platforms, c.node(ctx, child))
 	}
 	return e
 }
 
-// file places evidence that was given as a file: it is about the image asked for, or about one of its platforms. What
-// was found already is one piece of evidence, wherever it lies.
-func (c *collector) file(f *oci.Found, e *stemma.Evidence, raws []stemma.Raw) {
+// file places evidence that was given as a file under every manifest that it is about: the image asked for, or some of
+// its platforms. What is about none of them is filed, and refused, under the image.
+func (c *collector) file(ctx context.Context, f *oci.Found, e *stemma.Evidence, raws []stemma.Raw) {
 	for _, raw := range raws {
-		about, into := f, e
+		about, into := []*oci.Found{f}, []*stemma.Evidence{e}
 		for i, child := range f.Children {
 			if c.names(raw, child) {
-				about, into = child, e.Platforms[i]
+				about, into = append(about, child), append(into, e.Platforms[i])
 			}
 		}
-		if slices.ContainsFunc(about.Raw, func(r stemma.Raw) bool { return r.ID() == raw.ID() }) {
-			continue
+		if len(about) > 1 && !c.names(raw, f) {
+			about, into = about[1:], into[1:]
 		}
-		raw.Of = about.Image.Digest
-		about.Raw = append(about.Raw, raw)
-		c.read(about, into, []stemma.Raw{raw})
+		for i, found := range about {
+			c.once(ctx, found, into[i], raw)
+		}
 	}
 }
 
-// names reports whether a piece verifies as evidence about a child.
-func (c *collector) names(raw stemma.Raw, child *oci.Found) bool {
+// once reads a piece unless it was found already: it is one piece of evidence, wherever it lies.
+func (c *collector) once(ctx context.Context, f *oci.Found, e *stemma.Evidence, raw stemma.Raw) {
+	id := raw.ID()
+	if slices.ContainsFunc(f.Raw, func(r stemma.Raw) bool { return r.Format == raw.Format && r.ID() == id }) {
+		return
+	}
+	raw.Of = f.Image.Digest
+	f.Raw = append(f.Raw, raw)
+	c.read(ctx, f, e, []stemma.Raw{raw})
+}
+
+// names reports whether a piece verifies as evidence about a manifest.
+func (c *collector) names(raw stemma.Raw, f *oci.Found) bool {
 	if raw.Format == stemma.FormatStatement {
 		s, err := stemma.ParseStatement(raw.Data)
 		if err != nil {
 			return false
 		}
-		_, reason, _ := s.Bind(child.Image.Digest, child.Manifest)
+		_, reason, _ := s.Bind(f.Image.Digest, f.Manifest)
 		return reason == ""
 	}
 	if c.auth == nil {
 		return false
 	}
-	a, _ := c.auth.Authenticate(raw, c.artifact(child))
+	a, _ := c.auth.Authenticate(raw, c.artifact(f))
 	return a != nil
 }
 
@@ -88,15 +100,18 @@ type piece struct {
 	rejection   *stemma.Rejection
 }
 
-// read authenticates and reads pieces, as many at a time as there are processors.
-func (c *collector) read(f *oci.Found, e *stemma.Evidence, raws []stemma.Raw) {
+// read authenticates and reads pieces, as many at a time as there are processors. When ctx ends it stops, and whoever
+// called must not use the evidence.
+func (c *collector) read(ctx context.Context, f *oci.Found, e *stemma.Evidence, raws []stemma.Raw) {
 	pieces := make([]piece, len(raws))
 	next := make(chan int)
 	var wg sync.WaitGroup
 	for range min(len(raws), runtime.GOMAXPROCS(0)) {
 		wg.Go(func() {
 			for i := range next {
-				pieces[i] = c.one(f, raws[i])
+				if ctx.Err() == nil {
+					pieces[i] = c.one(f, raws[i])
+				}
 			}
 		})
 	}

@@ -84,6 +84,9 @@ func (v *Verifier) declared(ctx context.Context, t policy.Trust) (*sigstore.Doma
 		SCT: need(t.Requires.SCT), Log: need(t.Requires.Log), Timestamp: need(t.Requires.Timestamp), Time: need(t.Time),
 	}
 	if root, ok := v.config.Roots[t.Name]; ok {
+		if len(t.TrustedRoot) > 0 || t.Root != "" {
+			return nil, errors.New("the policy set gives its trusted root, and --trusted-root another one")
+		}
 		cfg.TrustedRoot = root
 	}
 	if t.Root != "" {

@@ -164,8 +164,12 @@ func (v *Verifier) Collect(ctx context.Context, r Request) (evidence *stemma.Evi
 		r.Situation.At = v.config.Clock().UTC().Truncate(time.Second)
 	}
 	c := &collector{auth: v.auth, at: r.Situation.At, name: r.Name}
-	evidence = c.node(found)
-	c.file(found, evidence, extra)
+	evidence = c.node(ctx, found)
+	c.file(ctx, found, evidence, extra)
+	if err := ctx.Err(); err != nil {
+		// What was not verified in time is missing, and nobody may take it for absent (INV-2).
+		return nil, &Error{Kind: Unreachable, Err: fmt.Errorf("verifying evidence of %s: %w", evidence.Image, err), Hint: "nothing is known to be wrong with the image; allow more time, or try again"}
+	}
 	evidence.Rejected = append(evidence.Rejected, refused...)
 	if v.config.Policies != nil || unknownSigner(evidence) {
 		// Without a policy nothing says that a domain is needed, until some evidence is by a signer of none.

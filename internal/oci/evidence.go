@@ -175,6 +175,7 @@ func (n *node) layers(place int, doc *document, p *probe, sealed bool) int {
 			n.reject(place, layer.Digest, string(format), layerReason(err), err.Error())
 			continue
 		}
+		layer.Annotations = signing(layer.Annotations)
 		n.candidate(&candidate{layer: layer, format: format, places: []int{place}, sealed: sealed, created: doc.body.Annotations[v1.AnnotationCreated]})
 	}
 	return found
@@ -186,6 +187,21 @@ func layerReason(err error) stemma.Reason {
 		return stemma.ReasonLimit
 	}
 	return stemma.ReasonMalformed
+}
+
+// signing keeps the annotations that carry a signature and what proves it. Any other would make another piece of the
+// same evidence, as often as somebody cares to list it.
+func signing(annotations map[string]string) map[string]string {
+	var kept map[string]string
+	for k, v := range annotations {
+		if strings.HasPrefix(k, "dev.cosignproject.cosign/") || strings.HasPrefix(k, "dev.sigstore.cosign/") {
+			if kept == nil {
+				kept = map[string]string{}
+			}
+			kept[k] = v
+		}
+	}
+	return kept
 }
 
 // candidate adds a layer once, wherever it stands. Two that differ in an annotation are two: annotations carry
@@ -219,9 +235,8 @@ func (d *discovery) fetch(ctx context.Context) map[pieceKey]piece {
 		})
 		for i, c := range n.candidates {
 			key := pieceKey{c.layer.Digest, c.layer.Size}
-			if !planned[key] {
-				total += key.size
-			}
+			// Bytes that are fetched once are verified and kept as often as they are listed: each counts.
+			total += key.size
 			if i >= maxPieces || total > maxEvidenceTotal {
 				n.lost(c.places[0], &fault{reason: stemma.ReasonTruncated, err: fmt.Errorf("%d pieces of evidence, of which %d were looked at", len(n.candidates), i)})
 				n.candidates = n.candidates[:i]
@@ -250,9 +265,14 @@ func (d *discovery) fetch(ctx context.Context) map[pieceKey]piece {
 
 // raws makes evidence of the pieces: one of each, wherever it was found, in the order of their IDs.
 func (n *node) raws(pieces map[pieceKey]piece) []stemma.Raw {
+	// The same bytes in two forms are two pieces: otherwise evidence could be hidden by listing it as what it is not.
+	type identity struct {
+		id     stemma.Digest
+		format stemma.Format
+	}
 	var raws []stemma.Raw
-	at := map[stemma.Digest]int{}
-	places := map[stemma.Digest][]int{}
+	at := map[identity]int{}
+	places := map[identity][]int{}
 	for _, c := range n.candidates {
 		p := pieces[pieceKey{c.layer.Digest, c.layer.Size}]
 		if p.err != nil {
@@ -269,7 +289,7 @@ func (n *node) raws(pieces map[pieceKey]piece) []stemma.Raw {
 		if raw.Format == stemma.FormatDSSE || raw.Format == stemma.FormatSimpleSigning {
 			raw.Annotations = c.layer.Annotations
 		}
-		id := raw.ID()
+		id := identity{raw.ID(), raw.Format}
 		i, ok := at[id]
 		if !ok {
 			i = len(raws)
@@ -286,8 +306,14 @@ func (n *node) raws(pieces map[pieceKey]piece) []stemma.Raw {
 		}
 		raws[i].Place = strings.Join(names, ", ")
 	}
-	slices.SortFunc(raws, func(a, b stemma.Raw) int { return cmp.Compare(a.ID(), b.ID()) })
-	return raws
+	order := slices.SortedFunc(maps.Keys(at), func(a, b identity) int {
+		return cmp.Or(cmp.Compare(a.id, b.id), cmp.Compare(a.format, b.format))
+	})
+	sorted := make([]stemma.Raw, len(order))
+	for i, id := range order {
+		sorted[i] = raws[at[id]]
+	}
+	return sorted
 }
 
 // text is what a place answered, with what lies there and was not read.

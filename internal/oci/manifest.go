@@ -24,6 +24,7 @@ const (
 	maxPages          = 16        // pages of referrers
 	maxReferrersBytes = 16 << 20  // bytes of all pages of one list of referrers
 	maxErrorBody      = 64 << 10  // bytes of an error or a token
+	descriptorCost    = 256       // bytes that a listed descriptor counts for, however few it is written in
 	maxRedirects      = 3
 )
 

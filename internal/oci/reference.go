@@ -74,7 +74,8 @@ func ParseReference(s string) (Reference, error) {
 		ref.Tag = "latest"
 	}
 	// Host names are compared without case (RFC 4343); a policy must not be evaded by writing GHCR.IO.
-	domain := strings.ToLower(reference.Domain(named))
+	// The port of HTTPS written out names the same registry.
+	domain := strings.TrimSuffix(strings.ToLower(reference.Domain(named)), ":443")
 	if !strings.ContainsAny(domain, ".:") && domain != "localhost" {
 		// Docker takes ACME/api for the host ACME, and acme/api for its own registry.
 		return Reference{}, wrong(s, "repository name must be lowercase", nameHint(name))

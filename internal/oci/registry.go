@@ -155,7 +155,8 @@ func (r *registry) referrers(ctx context.Context, subject stemma.Digest) ([]desc
 		if index.SchemaVersion != 2 || index.MediaType != "" && index.MediaType != v1.MediaTypeImageIndex {
 			return list, answer, badAnswer("GET %s: the answer is not an image index", resp.url)
 		}
-		if total += len(resp.body); total > maxReferrersBytes || !r.hold(len(resp.body)) {
+		cost := len(resp.body) + descriptorCost*len(index.Manifests)
+		if total += cost; total > maxReferrersBytes || !r.hold(cost) {
 			return list, answer, tooMuch()
 		}
 		list = append(list, index.Manifests...)
