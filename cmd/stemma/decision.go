@@ -9,12 +9,13 @@ import (
 
 // printDecision renders a decision: the verdict, then what is wrong, what could not be checked, what holds, and what to
 // do next. Every requirement says got, want, proof and fix, in that order.
-func (a *app) printDecision(d *stemma.Decision, asked string, verbose bool) {
+// next is the command line that shows more.
+func (a *app) printDecision(d *stemma.Decision, asked, next string, verbose bool) {
 	p := colours(a.stdout)
 	a.printVerdict(p, d, asked)
+	var idle []string
 	for _, mark := range []stemma.Outcome{stemma.Fail, stemma.Unknown, stemma.Pass} {
 		met := 0
-		var idle []string
 		for _, f := range d.Findings {
 			if f.Outcome != mark {
 				continue
@@ -29,7 +30,7 @@ func (a *app) printDecision(d *stemma.Decision, asked string, verbose bool) {
 			}
 			a.printFinding(p, f, verbose)
 		}
-		if len(idle) > 0 {
+		if mark == stemma.Unknown && len(idle) > 0 {
 			fmt.Fprintf(a.stdout, "   %s\n", p.dim(wrapped(plural(len(idle), "other requirement")+" with nothing to judge: "+strings.Join(idle, ", "), 3)))
 		}
 		if met > 0 {
@@ -47,7 +48,7 @@ func (a *app) printDecision(d *stemma.Decision, asked string, verbose bool) {
 		line("note", s)
 	}
 	if d.Verdict != stemma.Allow {
-		line("next", "stemma inspect "+asked+"   shows all that was found, and what each place answered")
+		line("next", next+"   shows all that was found, and what each place answered")
 	}
 	line("help", d.Help)
 }
@@ -97,11 +98,7 @@ func tally(d *stemma.Decision) string {
 	if idle > 0 {
 		parts = append(parts, fmt.Sprintf("%d had nothing to judge", idle))
 	}
-	text := strings.Join(parts, ", ")
-	if failed == 0 {
-		text += "; nothing is known to be wrong with the image"
-	}
-	return text
+	return strings.Join(parts, ", ")
 }
 
 // admittedAllTheSame says it when the effect is milder than the verdict.
@@ -109,6 +106,8 @@ func admittedAllTheSame(d *stemma.Decision) string {
 	switch {
 	case d.Verdict == stemma.Allow || d.Effect == stemma.Refuse:
 		return ""
+	case len(d.Policies) == 0:
+		return "   → admitted all the same: that is what the policy set says of images that no policy is about"
 	case d.Effect == stemma.Warn:
 		return "   → admitted with a warning: nothing that matches enforces"
 	}
@@ -138,6 +137,9 @@ func (a *app) printVerdict(p palette, d *stemma.Decision, asked string) {
 func (a *app) printFinding(p palette, f stemma.Finding, verbose bool) {
 	if f.Outcome == stemma.Pass {
 		fmt.Fprintf(a.stdout, " %s %s  %s\n", p.green("✓"), pad(f.Rule, 22), clean(f.Got))
+		if f.Detail != "" {
+			fmt.Fprintf(a.stdout, "   %s  %s\n", strings.Repeat(" ", 22), p.dim(clean(f.Detail)))
+		}
 		if verbose && f.Proof != "" {
 			fmt.Fprintf(a.stdout, "   %s  %s\n", strings.Repeat(" ", 22), p.dim(clean(f.Proof)))
 		}
@@ -155,7 +157,7 @@ func (a *app) printFinding(p palette, f stemma.Finding, verbose bool) {
 		if after != "" {
 			after = "   " + after
 		}
-		fmt.Fprintf(a.stdout, "     %s  %s%s\n", p.dim(pad(name, 5)), clean(text), p.dim(after))
+		fmt.Fprintf(a.stdout, "     %s  %s%s\n", p.dim(pad(name, 5)), clean(text), p.dim(clean(after)))
 	}
 	line("got", f.Got, "")
 	line("want", f.Want, f.Where)

@@ -122,7 +122,7 @@ func (a *app) demo(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		a.printDecision(result.Decision, asked, false)
+		a.printDecision(result.Decision, asked, "stemma inspect "+asked, false)
 		if result.Decision.Verdict != s.expect {
 			return fmt.Errorf("scene %d ended with %s, not %s", n+1, result.Decision.Verdict, s.expect)
 		}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,6 +37,8 @@ type collecting struct {
 	cacheDir  string
 	timeout   time.Duration
 	output    string
+
+	files []policy.File // of evidence, read once for all images
 }
 
 func (f *collecting) add(c *cobra.Command) {
@@ -44,7 +48,7 @@ func (f *collecting) add(c *cobra.Command) {
 	flags.StringArrayVar(&f.plainHTTP, "plain-http", nil, "registry `HOST:PORT` that is spoken to without TLS. Repeatable")
 	flags.StringVar(&f.name, "name", "", "for oci:DIR: the `REPOSITORY` that it is an image of, which policies match")
 	flags.StringVar(&f.cacheDir, "cache-dir", defaultCacheDir(), "where trusted roots are kept between runs")
-	flags.DurationVar(&f.timeout, "timeout", time.Minute, "how long one image may take")
+	flags.DurationVar(&f.timeout, "timeout", time.Minute, "how long one image may take, and the trusted roots before the first")
 	flags.StringVarP(&f.output, "output", "o", "text", "text or json")
 }
 
@@ -56,14 +60,53 @@ func defaultCacheDir() string {
 	return filepath.Join(dir, "stemma")
 }
 
-func (f *collecting) check() error {
+// prepare checks the flags and reads the files of evidence.
+func (f *collecting) prepare() error {
 	if f.output != "text" && f.output != "json" {
 		return &usageError{fmt.Errorf("unknown output %q", f.output), "write --output text or --output json"}
 	}
 	if f.timeout <= 0 {
 		return &usageError{fmt.Errorf("a timeout of %s", f.timeout), "write a duration such as --timeout 30s"}
 	}
+	for _, host := range f.plainHTTP {
+		_, rest, scheme := strings.Cut(host, "://")
+		if scheme || host == "" || strings.ContainsAny(host, "/@ ") {
+			return &usageError{fmt.Errorf("--plain-http %q is not the name of a host", host), "write it as in the reference of the image: --plain-http " + cmp.Or(strings.Trim(rest, "/"), "localhost:5000")}
+		}
+	}
+	for _, file := range f.evidence {
+		data, err := readFile(file, maxEvidenceFile)
+		if err != nil {
+			return &usageError{fmt.Errorf("reading evidence: %w", err), "give a Sigstore bundle, a DSSE envelope, or a file with one of either a line"}
+		}
+		f.files = append(f.files, policy.File{Name: clean(file), Data: data})
+	}
 	return nil
+}
+
+// again is the command line that looks at an image as these flags do.
+func (f *collecting) again(image string, policies []string) string {
+	words := []string{"stemma inspect", quote(image)}
+	for _, flag := range []struct {
+		name   string
+		values []string
+	}{{"--trusted-root", f.roots}, {"--policy", policies}, {"--evidence", f.evidence}, {"--plain-http", f.plainHTTP}} {
+		for _, v := range flag.values {
+			words = append(words, flag.name, quote(v))
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// quote writes a word for a shell.
+func quote(word string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:@=,+", r)
+	}
+	if word != "" && !strings.ContainsFunc(word, func(r rune) bool { return !plain(r) }) {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
 // verifier builds a Verifier from the flags.
@@ -77,6 +120,9 @@ func (a *app) verifier(ctx context.Context, f *collecting, set *policy.Set) (*ve
 		if !ok {
 			name, file = policy.PublicGood, arg
 		}
+		if name == "" || file == "" {
+			return nil, &usageError{fmt.Errorf("--trusted-root %q lacks a name or a file", arg), "write --trusted-root FILE or --trusted-root NAME=FILE"}
+		}
 		if _, twice := config.Roots[name]; twice {
 			return nil, &usageError{fmt.Errorf("two trusted roots for %s", name), "give one, or name the other: --trusted-root NAME=FILE"}
 		}
@@ -84,21 +130,23 @@ func (a *app) verifier(ctx context.Context, f *collecting, set *policy.Set) (*ve
 		if err != nil {
 			return nil, &usageError{fmt.Errorf("reading the trusted root of %s: %w", name, err), "give the path of a Sigstore trusted_root.json"}
 		}
+		if bytes.HasPrefix(data, []byte("-----BEGIN ")) {
+			return nil, &usageError{fmt.Errorf("%s is a key or certificate in PEM, not a trusted root", file), "keys are trusted by a policy: list it in a PolicySet under spec.trust, with the days on which it signs"}
+		}
 		config.Roots[name] = data
 	}
+	if len(f.roots) == 0 && f.cacheDir == defaultCacheDir() && os.MkdirAll(f.cacheDir, 0o700) != nil {
+		config.CacheDir = "" // a home that cannot be written: nothing is kept
+	}
+	// Trusted roots may have to be fetched.
+	ctx, cancel := context.WithTimeout(ctx, f.timeout)
+	defer cancel()
+	defer a.progress("loading trusted roots")()
 	return verify.New(ctx, config)
 }
 
-func (f *collecting) request(image string) (verify.Request, error) {
-	r := verify.Request{Image: image, Name: f.name}
-	for _, file := range f.evidence {
-		data, err := readFile(file, maxEvidenceFile)
-		if err != nil {
-			return r, &usageError{fmt.Errorf("reading evidence: %w", err), ""}
-		}
-		r.Evidence = append(r.Evidence, policy.File{Name: file, Data: data})
-	}
-	return r, nil
+func (f *collecting) request(image string) verify.Request {
+	return verify.Request{Image: image, Name: f.name, Evidence: f.files}
 }
 
 // loadPolicies reads policy files, and all .yaml and .yml files of directories.
@@ -112,7 +160,7 @@ func loadPolicies(args []string) (*policy.Set, error) {
 		if err != nil {
 			return &usageError{fmt.Errorf("reading a policy: %w", err), "give the path of a policy file or of a directory of them"}
 		}
-		files = append(files, policy.File{Name: name, Data: data})
+		files = append(files, policy.File{Name: clean(name), Data: data}) // the name is printed beside every line of it
 		return nil
 	}
 	for _, arg := range args {
@@ -145,23 +193,29 @@ func loadPolicies(args []string) (*policy.Set, error) {
 
 // readFile reads a regular file, pipe or device up to a limit.
 func readFile(name string, limit int64) ([]byte, error) {
-	f, err := os.Open(name)
-	if err != nil {
+	of := func(err error) error {
 		var pe *fs.PathError
 		if errors.As(err, &pe) {
-			return nil, fmt.Errorf("%s: %w", name, pe.Err)
+			err = pe.Err
 		}
-		return nil, err
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, of(err)
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+	var data bytes.Buffer
+	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+		data.Grow(int(min(info.Size(), limit)) + bytes.MinRead)
 	}
-	if int64(len(data)) > limit {
+	switch n, err := data.ReadFrom(io.LimitReader(f, limit+1)); {
+	case err != nil:
+		return nil, of(err)
+	case n > limit:
 		return nil, fmt.Errorf("%s: larger than %d bytes", name, limit)
 	}
-	return data, nil
+	return data.Bytes(), nil
 }
 
 // progress says on standard error what takes longer than a second. The returned function ends it.

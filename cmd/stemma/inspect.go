@@ -14,6 +14,7 @@ import (
 
 func (a *app) inspectCommand() *cobra.Command {
 	var flags collecting
+	var policies []string
 	var verbose bool
 	c := &cobra.Command{
 		Use:   "inspect IMAGE",
@@ -23,6 +24,7 @@ is bound to the image; what it claims and by whom that is said; what was rejecte
 each place answered.`,
 		Example: `  stemma inspect ghcr.io/acme/api:1.8.2
   stemma inspect oci:./image --trusted-root trusted_root.json
+  stemma inspect ghcr.io/acme/api:1.8.2 --policy policies/     # also what is signed with the keys that they trust
   stemma inspect ghcr.io/acme/api@sha256:… -o json`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
@@ -31,24 +33,27 @@ each place answered.`,
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
-			if err := flags.check(); err != nil {
+			if err := flags.prepare(); err != nil {
 				return err
 			}
-			v, err := a.verifier(c.Context(), &flags, nil)
-			if err != nil {
-				return err
+			var set *policy.Set
+			if len(policies) > 0 {
+				var err error
+				if set, err = loadPolicies(policies); err != nil {
+					return err
+				}
 			}
-			r, err := flags.request(args[0])
+			v, err := a.verifier(c.Context(), &flags, set)
 			if err != nil {
 				return err
 			}
 			ctx, cancel := context.WithTimeout(c.Context(), flags.timeout)
 			defer cancel()
 			done := a.progress("looking for evidence about " + clean(args[0]))
-			evidence, err := v.Collect(ctx, r)
+			evidence, err := v.Collect(ctx, flags.request(args[0]))
 			done()
 			if err != nil {
-				return err
+				return interrupted(c.Context(), args[0], err)
 			}
 			if flags.output == "json" {
 				return writeJSON(a.stdout, evidence)
@@ -58,6 +63,7 @@ each place answered.`,
 		},
 	}
 	flags.add(c)
+	c.Flags().StringArrayVar(&policies, "policy", nil, "policy `FILE` or directory under whose trust domains (keys, roots) evidence is verified; nothing is judged. Repeatable")
 	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "show dependencies, all sayings of a claim and full digests")
 	return c
 }
@@ -344,7 +350,8 @@ func (a *app) printRejected(p palette, e *stemma.Evidence) {
 			if r.Signer != "" {
 				by = ", names " + clean(r.Signer) + " as its signer"
 			}
-			fmt.Fprintf(a.stdout, "  %s %s  %s %s (%s%s)\n", p.red("✗"), pad(string(r.Reason), 20), clean(r.Format), r.Bundle.Short(), clean(r.Place), by)
+			piece := strings.TrimSpace(clean(r.Format) + " " + r.Bundle.Short())
+			fmt.Fprintf(a.stdout, "  %s %s  %s (%s%s)\n", p.red("✗"), pad(string(r.Reason), 20), piece, clean(r.Place), by)
 			fmt.Fprintf(a.stdout, "      %s\n", clean(r.Detail))
 		}
 	}

@@ -41,12 +41,28 @@ func main() {
 		// garbage would cost a tenth of its time and free next to nothing.
 		debug.SetGCPercent(300)
 	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(softMemoryLimit) // large evidence is collected as eagerly as ever
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	release := context.AfterFunc(ctx, func() {
+		stop() // a second signal ends the process at once
+		// A pipe that nobody writes to is waited for without looking at ctx.
+		time.Sleep(interruptGrace)
+		fmt.Fprintln(os.Stderr, "stemma: interrupted; nothing was decided")
+		os.Exit(exitUndetermined)
+	})
 	a := &app{stdout: os.Stdout, stderr: os.Stderr}
 	code := a.run(ctx, os.Args[1:])
+	release()
 	stop()
 	os.Exit(code)
 }
+
+const (
+	softMemoryLimit = 256 << 20              // bytes
+	interruptGrace  = 500 * time.Millisecond // from a signal to the end of the process
+)
 
 // app is what all verbs share.
 type app struct {
@@ -92,12 +108,36 @@ Exit codes: 0 admit, 1 refuse, 2 usage, invalid policy or image not found, 3 und
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Version:       policy.Version,
+		RunE: func(c *cobra.Command, _ []string) error {
+			// Exit code 0 means admit, and a script whose verb got lost has not asked for anything.
+			c.SetOut(a.stderr)
+			_ = c.Help() // it writes, and writes only
+			a.code = exitUsage
+			return nil
+		},
 	}
+	root.Flags().Bool("version", false, "version of stemma") // without the shorthand -v, which is --verbose
+	root.SetHelpCommand(a.helpCommand())
 	root.AddCommand(a.inspectCommand(), a.verifyCommand(), a.policyCommand(), a.demoCommand())
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return &usageError{err, "see stemma " + strings.TrimPrefix(c.CommandPath(), "stemma ") + " --help"}
+		return &usageError{err, "see " + c.CommandPath() + " --help"}
 	})
 	return root
+}
+
+// helpCommand is cobra's, except that help about something that does not exist is a mistake.
+func (a *app) helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [VERB]",
+		Short: "Say how a verb is used",
+		RunE: func(c *cobra.Command, args []string) error {
+			about, rest, err := c.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return &usageError{fmt.Errorf("no help about %q", strings.Join(args, " ")), "stemma --help lists the verbs"}
+			}
+			return about.Help()
+		},
+	}
 }
 
 // usageError is a mistake on the command line, with what to type instead.
@@ -136,6 +176,9 @@ func (a *app) report(err error) int {
 		// cobra has no type for it, and puts its suggestions below.
 		problem, rest, _ := strings.Cut(err.Error(), "\n")
 		hint := "see stemma --help"
+		if strings.Contains(problem, `for "stemma policy"`) {
+			hint = "see stemma policy --help"
+		}
 		if near := strings.Fields(strings.TrimPrefix(strings.TrimSpace(rest), "Did you mean this?")); len(near) > 0 {
 			hint = "did you mean " + strings.Join(near, " or ") + "?"
 		}

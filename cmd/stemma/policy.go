@@ -40,7 +40,12 @@ func (a *app) policyCommand() *cobra.Command {
 		Use:     "explain [RULE]",
 		Short:   "Say what a rule requires, why, and what to do when it fails",
 		Example: "  stemma policy explain\n  stemma policy explain builder.approved",
-		Args:    cobra.MaximumNArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return &usageError{fmt.Errorf("policy explain says one rule at a time, got %d", len(args)), "stemma policy explain " + args[0]}
+			}
+			return nil
+		},
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				a.listRules()
@@ -56,7 +61,7 @@ func (a *app) printSet(set *policy.Set) {
 	fmt.Fprintf(a.stdout, "ok  set %s@%s\n", set.Name, set.Digest.Short())
 	for _, s := range set.Summary() {
 		fmt.Fprintf(a.stdout, "\n    %s@%s  %s\n", s.Name, s.Digest.Short(), s.Mode)
-		fmt.Fprintf(a.stdout, "    images    %s\n", strings.Join(s.Images, ", "))
+		fmt.Fprintf(a.stdout, "    images    %s\n", clean(strings.Join(s.Images, ", ")))
 		fmt.Fprintf(a.stdout, "    requires  %s\n", strings.Join(s.Rules, ", "))
 		if len(s.NotRequired) > 0 {
 			fmt.Fprintf(a.stdout, "    does not  %s\n", strings.Join(s.NotRequired, ", "))

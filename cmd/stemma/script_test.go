@@ -42,6 +42,13 @@ func TestScripts(t *testing.T) {
 					return err
 				}
 			}
+			if err := os.MkdirAll(filepath.Join(env.WorkDir, "odd"), 0o700); err != nil {
+				return err
+			}
+			// A policy whose file name is meant for the terminal.
+			if err := os.WriteFile(filepath.Join(env.WorkDir, "odd", "\x1b[2J.yaml"), []byte(demoPolicy+"  extra: 1\n"), 0o600); err != nil {
+				return err
+			}
 			return world.Image.WriteLayout(filepath.Join(env.WorkDir, "layout"), stemmatest.LayoutTags)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

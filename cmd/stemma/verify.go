@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -12,9 +13,7 @@ import (
 )
 
 func (a *app) verifyCommand() *cobra.Command {
-	var flags collecting
-	var policies []string
-	var strict, verbose bool
+	var opts verifying
 	c := &cobra.Command{
 		Use:   "verify IMAGE... --policy FILE",
 		Short: "Judge images by a policy",
@@ -23,35 +22,53 @@ was wanted, by which line of which policy, on what proof, and what to do.`,
 		Example: `  stemma verify ghcr.io/acme/api:1.8.2 --policy policy.yaml
   stemma verify oci:./image --name ghcr.io/acme/api --policy policies/ --trusted-root trusted_root.json
   stemma verify ghcr.io/acme/api@sha256:… --policy policy.yaml --evidence provenance.sigstore.json -o json`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return &usageError{fmt.Errorf("verify needs an image"), "stemma verify ghcr.io/acme/api:1.8.2 --policy policy.yaml"}
-			}
-			return nil
-		},
 		RunE: func(c *cobra.Command, args []string) error {
-			if err := flags.check(); err != nil {
+			err := a.verify(c.Context(), args, &opts)
+			if err == nil || opts.output != "json" {
 				return err
 			}
-			if len(policies) == 0 {
-				return &usageError{fmt.Errorf("verify needs a policy"), "add --policy FILE; to see what there is to require: stemma inspect " + args[0]}
-			}
-			set, err := loadPolicies(policies)
-			if err != nil {
-				return err
-			}
-			v, err := a.verifier(c.Context(), &flags, set)
-			if err != nil {
-				return err
-			}
-			return a.verifyImages(c.Context(), v, args, &flags, strict, verbose)
+			// Whoever reads JSON reads what went wrong before the first image there, too.
+			a.code = a.report(err)
+			return writeJSON(a.stdout, answers{Decisions: []*stemma.Decision{}, Errors: []answerError{newAnswerError("", err, a.code)}, Exit: a.code})
 		},
 	}
-	flags.add(c)
-	c.Flags().StringArrayVar(&policies, "policy", nil, "policy `FILE` or directory. Repeatable")
-	c.Flags().BoolVar(&strict, "strict", false, "exit by the verdict, as if every policy were enforced")
-	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "list the requirements that are met, too")
+	opts.add(c)
+	c.Flags().StringArrayVar(&opts.policies, "policy", nil, "policy `FILE` or directory. Repeatable")
+	c.Flags().BoolVar(&opts.strict, "strict", false, "exit by the verdict, as if every policy were enforced")
+	c.Flags().BoolVarP(&opts.verbose, "verbose", "v", false, "list the requirements that are met, too")
 	return c
+}
+
+// verifying holds the flags of verify.
+type verifying struct {
+	collecting
+	policies        []string
+	strict, verbose bool
+}
+
+func (a *app) verify(ctx context.Context, images []string, opts *verifying) error {
+	if len(images) == 0 {
+		return &usageError{errors.New("verify needs an image"), "stemma verify ghcr.io/acme/api:1.8.2 --policy policy.yaml"}
+	}
+	if err := opts.prepare(); err != nil {
+		return err
+	}
+	if len(opts.policies) == 0 {
+		return &usageError{errors.New("verify needs a policy"), "add --policy FILE; to see what there is to require: " + opts.again(images[0], nil)}
+	}
+	set, err := loadPolicies(opts.policies)
+	if err != nil {
+		return err
+	}
+	v, err := a.verifier(ctx, &opts.collecting, set)
+	if err != nil {
+		return err
+	}
+	if len(set.Trust()) == 0 {
+		return a.verifyImages(ctx, v, images, opts, nil)
+	}
+	// Keys and roots of its own, without which inspect would not see the same.
+	return a.verifyImages(ctx, v, images, opts, opts.policies)
 }
 
 // answers is the JSON output of verify.
@@ -62,16 +79,17 @@ type answers struct {
 }
 
 type answerError struct {
-	Image string `json:"image"`
+	Image string `json:"image,omitempty"` // none: before the first image
 	Error string `json:"error"`
 	Hint  string `json:"hint,omitempty"`
 	Exit  int    `json:"exit"`
 }
 
-func (a *app) verifyImages(ctx context.Context, v *verify.Verifier, images []string, flags *collecting, strict, verbose bool) error {
+// verifyImages judges each image. trust are the policy files that declare trust domains.
+func (a *app) verifyImages(ctx context.Context, v *verify.Verifier, images []string, opts *verifying, trust []string) error {
 	out := answers{Decisions: []*stemma.Decision{}}
-	for i, image := range images {
-		result, err := a.one(ctx, v, image, flags)
+	for _, image := range images {
+		result, err := a.one(ctx, v, image, &opts.collecting)
 		if err != nil {
 			// One image without an answer does not hide the others (kyverno#16208).
 			code := a.report(err)
@@ -79,40 +97,50 @@ func (a *app) verifyImages(ctx context.Context, v *verify.Verifier, images []str
 			a.code = worse(a.code, code)
 			continue
 		}
-		a.code = worse(a.code, exitCode(result.Decision, strict))
-		out.Decisions = append(out.Decisions, result.Decision)
-		if flags.output == "text" {
-			if i > 0 {
+		a.code = worse(a.code, exitCode(result.Decision, opts.strict))
+		if opts.output == "text" {
+			if len(out.Decisions) > 0 {
 				fmt.Fprintln(a.stdout)
 			}
-			a.printDecision(result.Decision, image, verbose)
+			a.printDecision(result.Decision, image, opts.again(image, trust), opts.verbose)
 		}
+		out.Decisions = append(out.Decisions, result.Decision)
 	}
 	out.Exit = a.code
-	if flags.output == "json" {
+	if opts.output == "json" {
 		return writeJSON(a.stdout, out)
 	}
 	return nil
 }
 
 func (a *app) one(ctx context.Context, v *verify.Verifier, image string, flags *collecting) (*verify.Result, error) {
-	r, err := flags.request(image)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, flags.timeout)
+	limited, cancel := context.WithTimeout(ctx, flags.timeout)
 	defer cancel()
-	defer a.progress("looking for evidence about " + stemma.Printable(image, 200))()
-	return v.Verify(ctx, r)
+	defer a.progress("looking for evidence about " + clean(image))()
+	result, err := v.Verify(limited, flags.request(image))
+	if err != nil {
+		err = interrupted(ctx, image, err)
+	}
+	return result, err
+}
+
+// interrupted replaces an error that comes of a signal, and accuses no registry of being slow.
+func interrupted(ctx context.Context, image string, err error) error {
+	if ctx.Err() == nil {
+		return err
+	}
+	return &verify.Error{Kind: verify.Unreachable, Err: fmt.Errorf("looking for evidence about %s: interrupted", clean(image)), Hint: "nothing was decided"}
 }
 
 func newAnswerError(image string, err error, code int) answerError {
 	e := answerError{Image: image, Error: err.Error(), Exit: code}
-	switch err := err.(type) {
-	case *verify.Error:
-		e.Hint = err.Hint
-	case *usageError:
-		e.Hint = err.hint
+	var failure *verify.Error
+	var usage *usageError
+	switch {
+	case errors.As(err, &failure):
+		e.Hint = failure.Hint
+	case errors.As(err, &usage):
+		e.Hint = usage.hint
 	}
 	return e
 }
