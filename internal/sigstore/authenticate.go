@@ -58,7 +58,8 @@ func (a *Authenticator) Trust() []stemma.TrustRef {
 }
 
 // Authenticate verifies one piece of evidence about one artifact. Exactly one result is not nil, whatever the input.
-// Slices of the Attestation's statement and its claims may be shared between results: they must not be written to.
+// The Attestation is the caller's own: it shares nothing with what is kept, which would else come to be about whatever
+// a caller writes.
 func (a *Authenticator) Authenticate(raw stemma.Raw, art Artifact) (att *stemma.Attestation, rej *stemma.Rejection) {
 	id := raw.ID()
 	reject := func(r *refusal, format, signer string) *stemma.Rejection {
@@ -77,28 +78,50 @@ func (a *Authenticator) Authenticate(raw stemma.Raw, art Artifact) (att *stemma.
 	res, ok := a.cache.get(key)
 	if !ok {
 		res = a.verify(raw)
-		a.cache.put(key, res, len(raw.Data))
+		a.cache.put(key, res, len(raw.Data)+annotationBytes(raw))
 	}
 	if res.ref != nil {
 		return nil, reject(res.ref, res.format, res.signer)
 	}
 	v := res.ok
 	binding, ref := v.bind(art)
+	var held []*verified
 	if ref == nil {
-		ref = v.checkNow(art.Now)
+		held, ref = v.heldAt(art.Now)
 	}
 	if ref != nil {
 		return nil, reject(ref, res.format, v.signer.String())
 	}
 	att = &stemma.Attestation{
-		Bundle: id, Format: res.format, Place: raw.Place, Signature: v.signature, Signer: v.signer, Cosigners: slices.Clone(v.cosigners),
-		Log: slices.Clone(v.log.entries), SignedAt: slices.Clone(v.times), Binding: binding,
+		Bundle: id, Format: res.format, Place: raw.Place, Signature: v.signature, Signer: cloneIdentity(held[0].signer),
+		Log: slices.Clone(held[0].log.entries), SignedAt: slices.Clone(held[0].times), Binding: binding,
 	}
-	att.Signer.Claims = maps.Clone(v.signer.Claims)
+	att.Binding.Subject = cloneResource(binding.Subject)
+	for _, h := range held[1:] {
+		att.Cosigners = append(att.Cosigners, cloneIdentity(h.signer))
+	}
 	if v.statement != nil {
-		att.Statement = *v.statement
+		att.Statement = cloneStatement(*v.statement)
 	}
 	return att, nil
+}
+
+func cloneIdentity(id stemma.Identity) stemma.Identity {
+	id.Claims = maps.Clone(id.Claims)
+	return id
+}
+
+func cloneResource(r stemma.ResourceDescriptor) stemma.ResourceDescriptor {
+	r.Digest, r.Annotations = maps.Clone(r.Digest), slices.Clone(r.Annotations)
+	return r
+}
+
+func cloneStatement(s stemma.Statement) stemma.Statement {
+	s.Subject, s.Predicate = slices.Clone(s.Subject), slices.Clone(s.Predicate)
+	for i, r := range s.Subject {
+		s.Subject[i] = cloneResource(r)
+	}
+	return s
 }
 
 // result is what does not depend on the artifact.
@@ -111,11 +134,11 @@ type result struct {
 
 // verified is evidence whose signature, signer, log entries and times hold.
 type verified struct {
-	signer    stemma.Identity
-	cosigners []stemma.Identity
-	log       logged
-	times     []stemma.SignedTime
-	now       []timed // what must hold at Artifact.Now, because no time is proven
+	signer stemma.Identity
+	log    logged
+	times  []stemma.SignedTime
+	now    []timed     // what must hold at Artifact.Now, because no time is proven
+	also   []*verified // further signers of a bare envelope, each with its own times
 
 	// What it is about: a statement, the image named by a simple signing payload, or a message.
 	signature bool
@@ -247,7 +270,9 @@ func (a *Authenticator) findKey(e *envelope, hint string, sig []byte) (*managedK
 			}
 			continue
 		}
-		if (&verified{}).checkSignature(&envelope{kind: e.kind, payload: e.payload, payloadType: e.payloadType, digest: e.digest, hash: e.hash, signatures: []sealed{{sig: sig}}}, k.pub, false) == nil {
+		one := *e
+		one.signatures = []sealed{{sig: sig}}
+		if (&verified{}).checkSignature(&one, k.pub, false) == nil {
 			return k, nil
 		}
 	}
@@ -332,11 +357,24 @@ func (a *Authenticator) verifyBare(e *envelope) (*verified, *refusal) {
 	// The order of signatures is anybody's to choose: the order of trust domains and keys decides who is named first.
 	slices.SortStableFunc(held, func(x, y *verified) int { return a.rank(x.signer) - a.rank(y.signer) })
 	v := held[0]
-	for _, h := range held[1:] {
-		v.cosigners = append(v.cosigners, h.signer)
-		v.now = append(v.now, h.now...)
-	}
+	v.also = held[1:]
 	return v, v.readPayload(e)
+}
+
+// heldAt is the signers whose windows hold at a time. One that does not is no signer then, and spoils nobody else's
+// signature: else anybody with a retired key could.
+func (v *verified) heldAt(now time.Time) (held []*verified, first *refusal) {
+	for _, s := range append([]*verified{v}, v.also...) {
+		if ref := s.checkNow(now); ref == nil {
+			held = append(held, s)
+		} else if first == nil {
+			first = ref
+		}
+	}
+	if len(held) == 0 {
+		return nil, first
+	}
+	return held, nil
 }
 
 func (a *Authenticator) rank(id stemma.Identity) int {
@@ -365,7 +403,7 @@ func (v *verified) checkSignature(e *envelope, pub crypto.PublicKey, certified b
 	var err error
 	switch _, edwards := pub.(ed25519.PublicKey); {
 	case e.kind != isMessage:
-		err = verifyMessage(pub, e.signedBytes(), sig)
+		err = e.signed.verify(pub, sig)
 	case edwards && !certified:
 		// A managed Ed25519 key signs the message itself; with a certificate it is Ed25519ph, the only way in which a
 		// log records it.

@@ -43,6 +43,7 @@ type envelope struct {
 	stamped    []byte // what timestamps are over; nil: the signature
 	logged     []byte // the envelope as intoto 0.0.1 hashed it
 	bare       bool   // several signers are possible
+	signed     *signed
 }
 
 type content int
@@ -60,27 +61,64 @@ type sealed struct {
 	leaf  *x509.Certificate // bare envelopes only
 }
 
-// signedBytes is what a signature is over, except for a message, of which only the digest is known. For DSSE:
-//
-//	PAE(type, body) = "DSSEv1" + SP + LEN(type) + SP + type + SP + LEN(body) + SP + body
-func (e *envelope) signedBytes() []byte {
-	if e.kind == isDSSE {
-		head := fmt.Sprintf("DSSEv1 %d %s %d ", len(e.payloadType), e.payloadType, len(e.payload))
-		return append([]byte(head), e.payload...)
-	}
-	return e.payload
+// signed is what signatures are over, and its digests, each made once: an attacker chooses how large a payload is and
+// how many signatures are tried with every key. Only pure Ed25519 reads the bytes each time.
+type signed struct {
+	bytes []byte
+	sums  map[crypto.Hash][]byte
 }
 
-// read dispatches on the form. The form is what the finder took the bytes for; reading decides.
+// newSigned is for everything but a message, of which only the digest is known. For DSSE:
+//
+//	PAE(type, body) = "DSSEv1" + SP + LEN(type) + SP + type + SP + LEN(body) + SP + body
+func newSigned(e *envelope) *signed {
+	s := &signed{bytes: e.payload, sums: map[crypto.Hash][]byte{}}
+	if e.kind == isDSSE {
+		head := fmt.Sprintf("DSSEv1 %d %s %d ", len(e.payloadType), e.payloadType, len(e.payload))
+		s.bytes = append([]byte(head), e.payload...)
+	}
+	return s
+}
+
+func (s *signed) sum(h crypto.Hash) []byte {
+	if s.sums[h] == nil {
+		s.sums[h] = sumOf(h, s.bytes)
+	}
+	return s.sums[h]
+}
+
+// verify checks a signature over the bytes as verifyMessage does.
+func (s *signed) verify(pub crypto.PublicKey, sig []byte) error {
+	if h := hashOf(pub); h != 0 {
+		return verifyDigest(pub, s.sum(h), sig)
+	}
+	return verifyMessage(pub, s.bytes, sig)
+}
+
+func annotationBytes(raw stemma.Raw) int {
+	size := 0
+	for k, v := range raw.Annotations {
+		size += len(k) + len(v)
+	}
+	return size
+}
+
+// read reads what is signed and by whom, and verifies nothing.
 func read(raw stemma.Raw) (*envelope, *refusal) {
+	e, ref := readForm(raw)
+	if ref == nil {
+		e.signed = newSigned(e)
+	}
+	return e, ref
+}
+
+// readForm dispatches on the form. The form is what the finder took the bytes for; reading decides.
+func readForm(raw stemma.Raw) (*envelope, *refusal) {
 	if len(raw.Data) > stemma.MaxJSONBytes {
 		return nil, refuse(stemma.ReasonLimit, "%d bytes, limit %d", len(raw.Data), stemma.MaxJSONBytes)
 	}
-	size := 0
-	for k, v := range raw.Annotations {
-		if size += len(k) + len(v); size > maxAnnotations {
-			return nil, refuse(stemma.ReasonLimit, "annotations of more than %d bytes", maxAnnotations)
-		}
+	if annotationBytes(raw) > maxAnnotations {
+		return nil, refuse(stemma.ReasonLimit, "annotations of more than %d bytes", maxAnnotations)
 	}
 	switch raw.Format {
 	case stemma.FormatBundle:

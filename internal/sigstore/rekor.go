@@ -331,7 +331,7 @@ func (b *body) aboutMessage(e *envelope, by signedBy) *refusal {
 	case h == 0:
 		return refuse(stemma.ReasonAlgorithm, "%s entry with a hash of algorithm %.40q", b.kind(), s.Data.Hash.Algorithm)
 	case e.kind == isSimpleSigning:
-		digest = hex.EncodeToString(sumOf(h, e.payload))
+		digest = hex.EncodeToString(e.signed.sum(h))
 	case e.hash == h:
 		digest = hex.EncodeToString(e.digest)
 	}
@@ -350,7 +350,7 @@ func (b *body) aboutTiled(e *envelope, by signedBy) *refusal {
 	h := prehashOf(by.pub)
 	digest := e.digest
 	if e.kind != isMessage {
-		digest = sumOf(h, e.signedBytes())
+		digest = e.signed.sum(h)
 	} else if e.hash != h {
 		digest = nil
 	}

@@ -2,26 +2,30 @@ package sigstore
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/x509"
 	"encoding/asn1"
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 
 	"github.com/sigstore/sigstore-go/pkg/root"
 
 	"stemma"
 )
 
-// checkTimestamps verifies the RFC 3161 timestamps that name an authority of the domain: each of them must hold, and two
-// of one authority count once. A timestamp of another authority proves nothing and counts for nothing.
+// checkTimestamps verifies the RFC 3161 timestamps that name an authority of the domain: each of them must hold, and
+// every time that they prove must fall into the window of the certificate or key. If one that does were enough, or only
+// the first of an authority counted, an expired key's holder could add or reorder timestamps until it passes. That all
+// count, sorted, makes the result the same in any order. A timestamp of another authority proves nothing and counts for
+// nothing.
 func (d *Domain) checkTimestamps(e *envelope) ([]stemma.SignedTime, *refusal) {
 	var out []stemma.SignedTime
 	over := e.stamped
 	if over == nil {
 		over = e.signatures[0].sig
 	}
-	seen := map[int]bool{}
 	for _, token := range e.timestamps {
 		signer, err := checkToken(token)
 		if err != nil {
@@ -30,16 +34,18 @@ func (d *Domain) checkTimestamps(e *envelope) ([]stemma.SignedTime, *refusal) {
 		if !d.knowsAuthority(signer) {
 			continue
 		}
-		by, t, err := d.stampedBy(token, over)
+		t, err := d.stampedBy(token, over)
 		if err != nil {
 			return nil, refuse(stemma.ReasonTimestampInvalid, "no timestamp authority of trust domain %s verifies the timestamp: %.300s", d.name, err.Error())
 		}
-		if seen[by] {
-			continue
+		// What says the same twice counts once.
+		if at := (stemma.SignedTime{Time: t.Time.UTC(), By: "timestamp", From: t.URI}); !slices.Contains(out, at) {
+			out = append(out, at)
 		}
-		seen[by] = true
-		out = append(out, stemma.SignedTime{Time: t.Time.UTC(), By: "timestamp", From: t.URI})
 	}
+	slices.SortFunc(out, func(x, y stemma.SignedTime) int {
+		return cmp.Or(x.Time.Compare(y.Time), cmp.Compare(x.From, y.From))
+	})
 	if len(out) == 0 && d.timestamp == Required {
 		return nil, refuse(stemma.ReasonTimeMissing, "no signed timestamp of an authority of trust domain %s, which requires one; %d of others", d.name, len(e.timestamps))
 	}
@@ -69,16 +75,16 @@ func (d *Domain) knowsAuthority(signer issuerAndSerial) bool {
 	return false
 }
 
-func (d *Domain) stampedBy(token, over []byte) (int, *root.Timestamp, error) {
+func (d *Domain) stampedBy(token, over []byte) (*root.Timestamp, error) {
 	var errs []error
-	for i, a := range d.authorities {
+	for _, a := range d.authorities {
 		t, err := a.Verify(token, over)
 		if err == nil {
-			return i, t, nil
+			return t, nil
 		}
 		errs = append(errs, err)
 	}
-	return 0, nil, errors.Join(errs...)
+	return nil, errors.Join(errs...)
 }
 
 // The parts of a TimeStampResp that the verifier behind sigstore-go does not look at (RFC 3161, RFC 5652).
