@@ -6,6 +6,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -81,6 +82,8 @@ func (a *app) run(ctx context.Context, args []string) (code int) {
 			code = exitInternal
 		}
 	}()
+	out := &sink{Writer: a.stdout}
+	a.stdout = out
 	root := a.command()
 	root.SetArgs(args)
 	root.SetOut(a.stdout)
@@ -88,7 +91,22 @@ func (a *app) run(ctx context.Context, args []string) (code int) {
 	if err := root.ExecuteContext(ctx); err != nil {
 		return a.report(err)
 	}
+	if out.err != nil {
+		return a.report(fmt.Errorf("writing the answer: %w", out.err)) // who admits by it has not read it
+	}
 	return a.code
+}
+
+// sink remembers that something could not be written.
+type sink struct {
+	io.Writer
+	err error
+}
+
+func (s *sink) Write(b []byte) (int, error) {
+	n, err := s.Writer.Write(b)
+	s.err = cmp.Or(s.err, err)
+	return n, err
 }
 
 func (a *app) command() *cobra.Command {

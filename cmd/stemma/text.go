@@ -15,6 +15,9 @@ type palette struct{ on bool }
 
 // colours is on for a terminal, unless NO_COLOR is set (no-color.org).
 func colours(w io.Writer) palette {
+	if s, ok := w.(*sink); ok {
+		w = s.Writer
+	}
 	f, ok := w.(*os.File)
 	if !ok || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
 		return palette{}

@@ -1,10 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -162,9 +167,34 @@ func exitCode(d *stemma.Decision, strict bool) int {
 	return exitUndetermined
 }
 
-func writeJSON(w interface{ Write([]byte) (int, error) }, v any) error {
-	enc := json.NewEncoder(w)
+func writeJSON(w io.Writer, v any) error {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
-	return enc.Encode(v)
+	if err := enc.Encode(v); err != nil {
+		return err
+	}
+	_, err := w.Write(escaped(b.Bytes()))
+	return err
+}
+
+// escaped writes what no terminal should see as \u…: encoding/json leaves C1 controls, which begin escape sequences as
+// well as ESC does, and characters that turn the direction of text. Outside of strings, JSON has neither.
+func escaped(text []byte) []byte {
+	seen := func(r rune) bool { return r == '\n' || unicode.IsGraphic(r) }
+	if !bytes.ContainsFunc(text, func(r rune) bool { return !seen(r) }) {
+		return text
+	}
+	var b []byte
+	for _, r := range string(text) {
+		if seen(r) {
+			b = utf8.AppendRune(b, r)
+			continue
+		}
+		for _, unit := range utf16.AppendRune(nil, r) {
+			b = fmt.Appendf(b, `\u%04x`, unit)
+		}
+	}
+	return b
 }
