@@ -246,6 +246,7 @@ type Provenance struct {
 	BuildType    string               `json:"buildType,omitempty"`
 	Known        string               `json:"known,omitempty"` // the builder family whose reader was used; "" for an unknown buildType
 	Claims       map[Field]Claim      `json:"claims"`
+	Delegate     string               `json:"delegate,omitempty"`     // builder.id of the workflow for which a delegating builder signed
 	Parameters   json.RawMessage      `json:"parameters,omitempty"`   // external parameters, as they stand
 	Dependencies []ResourceDescriptor `json:"dependencies,omitempty"` // resolved dependencies, or materials
 	Notes        []string             `json:"notes,omitempty"`        // what a reader should know: "mode=min", "two candidates for the source"

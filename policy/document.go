@@ -149,7 +149,7 @@ type Signer struct {
 // Builder is an identity whose provenance counts, and the most that it is credited with.
 type Builder struct {
 	Signer `yaml:",inline"`
-	ID     string `yaml:"id"`                // the exact builder.id that a key may speak for
+	ID     string `yaml:"id"`                // the exact builder.id that a key may speak for; of a GitHub workflow that signs for others (a delegator), the one it may sign for
 	Level  int    `yaml:"level" default:"2"` // the most it is credited with, SLSA Build 1 to 3
 }
 

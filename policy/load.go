@@ -424,8 +424,8 @@ func (c *checker) builder(s *Set, path string, b Builder) {
 		// A key that signs for several builders would otherwise speak for all of them alike.
 		c.fail(path, "write id: the builder.id that its provenance names", "%s does not say for which builder.id its key speaks", last(path))
 	}
-	if b.ID != "" && len(b.Keys) == 0 {
-		c.fail(join(path, "id"), "remove it: the certificate names the builder", "id is for builders that sign with keys")
+	if b.ID != "" && b.OIDC != nil {
+		c.fail(join(path, "id"), "remove it: the certificate names the builder", "id is for builders that sign with keys, and for workflows that sign for others")
 	}
 }
 

@@ -575,3 +575,26 @@ func shuffle(r *rand.Rand, e *stemma.Evidence) {
 	r.Shuffle(len(e.Unsigned), func(i, j int) { e.Unsigned[i], e.Unsigned[j] = e.Unsigned[j], e.Unsigned[i] })
 	r.Shuffle(len(e.Trust), func(i, j int) { e.Trust[i], e.Trust[j] = e.Trust[j], e.Trust[i] })
 }
+
+// C19 (slsa-verifier, delegated builders): a delegator signs for the workflow that calls it. Accepting the delegator
+// accepts no such workflow by itself; the policy names the one that it may sign for.
+func TestReg_C19_delegator(t *testing.T) {
+	const inner = "https://github.com/acme/tool/.github/workflows/build.yml@refs/tags/v1.0.0"
+	delegated := func(id string) func(*stemma.Evidence) {
+		return func(e *stemma.Evidence) { e.Provenance[0].Delegate = id }
+	}
+	named := change(t, f0Policy, "      github:\n", "      id: "+inner+"\n      github:\n")
+	allowed(t, evaluate(t, f0Policy))
+	allowed(t, evaluate(t, named, delegated(inner)))
+	for name, d := range map[string]*stemma.Decision{
+		"unnamed":  evaluate(t, f0Policy, delegated(inner)),
+		"another":  evaluate(t, named, delegated("https://github.com/evil/tool/.github/workflows/build.yml@refs/tags/v1.0.0")),
+		"its ref":  evaluate(t, named, delegated("https://github.com/acme/tool/.github/workflows/build.yml@refs/heads/x")),
+		"its case": evaluate(t, named, delegated("https://github.com/ACME/tool/.github/workflows/build.yml@refs/tags/v1.0.0")),
+		"none":     evaluate(t, named),
+	} {
+		if f := finding(t, d, "builder.approved"); d.Verdict != stemma.Deny || f.Outcome != stemma.Fail || f.Reason != stemma.ReasonBuilder {
+			t.Errorf("%s: %s %+v", name, d.Verdict, f)
+		}
+	}
+}

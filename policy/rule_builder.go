@@ -164,7 +164,12 @@ func (j *judgement) identify(a *stemma.Attestation, p *stemma.Provenance) {
 		b := j.policy.builders[name]
 		c := &candidate{attestation: a, provenance: p, builder: name, order: i, away: b.differs(a.Signer)}
 		// A key speaks only for the builder.id that the policy gives it (SLSA: roots of trust map a key to a builder.id).
-		if got := p.Value(stemma.FieldBuilder); c.accepted() && b.ID != "" && got != b.ID {
+		got := p.Value(stemma.FieldBuilder)
+		if b.GitHub != nil {
+			// A delegator signs for whoever calls it; who that is, the policy must name (threats C19).
+			got = p.Delegate
+		}
+		if c.accepted() && (b.ID != "" || b.GitHub != nil) && got != b.ID {
 			c.away = difference{stemma.ReasonBuilder, "builder.id " + quoteEmpty(got), "builder.id " + b.ID, "id", 30}
 		}
 		if c.accepted() {
