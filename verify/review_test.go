@@ -340,3 +340,30 @@ func TestEmptyDescriptors(t *testing.T) {
 		t.Errorf("%d MiB allocated", grown>>20)
 	}
 }
+
+// C19: a delegator signs for a workflow that the policy does not name.
+func TestReg_C19_delegated_builder(t *testing.T) {
+	w := newWorld(t)
+	img := putImage(t, w, "delegated")
+	const inner = "https://github.com/acme/tool/.github/workflows/build.yml@refs/tags/v1.0.0"
+	signed, err := w.Attest(img, stemmatest.Vary{
+		Build: func(g *stemmatest.GitHub) {
+			g.Builder = "slsa-framework/slsa-github-generator/.github/workflows/delegator_lowperms-generic_slsa3.yml@refs/tags/v2.0.0"
+		},
+		Statement: func(s *stemmatest.Statement) {
+			s.Set("/predicate/buildDefinition/buildType", "https://github.com/slsa-framework/slsa-github-generator/delegator-generic@v0")
+			s.Set("/predicate/runDetails/builder/id", inner)
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Attach(img, signed)
+	r := verify.Request{Image: "ghcr.io/acme/app:delegated"}
+	accepts := strings.NewReplacer("trusted/builders/.github/workflows/build.yml", "slsa-framework/slsa-github-generator/.github/workflows/*_slsa3.yml", "v1.*", "v2.*").Replace(workflowPolicy)
+	denied(t, ask(t, w, newVerifier(t, w, accepts, nil), r, stemma.Deny).Decision, "builder.approved", stemma.ReasonBuilder)
+	names := strings.Replace(accepts, "b: {github:", "b: {id: \""+inner+"\", github:", 1)
+	ask(t, w, newVerifier(t, w, names, nil), r, stemma.Allow)
+	other := strings.Replace(names, "v1.0.0", "v1.0.1", 1)
+	denied(t, ask(t, w, newVerifier(t, w, other, nil), r, stemma.Deny).Decision, "builder.approved", stemma.ReasonBuilder)
+}

@@ -128,6 +128,7 @@ func (r *reader) builder(j *stemma.JSON) {
 		r.note("builder.id %s is the same for all jobs and names no workflow; the certificate does", id)
 	case certified != "" && r.out.BuildType == buildTypeDelegator && r.delegated():
 		// Documented: the delegator signs for the workflow that called it, and vouches for its name.
+		r.out.Delegate = stemma.Printable(id, maxClaim)
 		r.note("delegated: builder.id %s", id)
 	default:
 		r.say(stemma.FieldBuilder, id, r.grade, j.Pointer())
