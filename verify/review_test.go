@@ -351,8 +351,8 @@ func TestReg_C19_delegated_builder(t *testing.T) {
 			g.Builder = "slsa-framework/slsa-github-generator/.github/workflows/delegator_lowperms-generic_slsa3.yml@refs/tags/v2.0.0"
 		},
 		Statement: func(s *stemmatest.Statement) {
-			s.Set("/predicate/buildDefinition/buildType", "https://github.com/slsa-framework/slsa-github-generator/delegator-generic@v0")
-			s.Set("/predicate/runDetails/builder/id", inner)
+			s.Set("/buildDefinition/buildType", "https://github.com/slsa-framework/slsa-github-generator/delegator-generic@v0")
+			s.Set("/runDetails/builder/id", inner)
 		},
 	})
 	if err != nil {
