@@ -3,7 +3,6 @@ package verify_test
 import (
 	"context"
 	"errors"
-	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -77,7 +76,6 @@ type stage struct {
 	roots   map[string][]byte // in addition to the world's, which is that of public-good and private
 	root    []byte            // in place of the world's
 	request verify.Request
-	client  http.RoundTripper // in place of the world's transport
 }
 
 func newStage(t testing.TB) *stage {
@@ -103,7 +101,7 @@ func (s *stage) attach(v stemmatest.Vary) *stemmatest.Signed {
 	return x
 }
 
-// by attaches provenance that the given key or certificate signs.
+// sign attaches provenance that is signed as told; by the world's builder unless it says by whom.
 func (s *stage) sign(sign stemmatest.Sign) { s.attach(signAs(sign)) }
 
 func signAs(sign stemmatest.Sign) stemmatest.Vary {
@@ -156,10 +154,7 @@ func (s *stage) verifier() (*verify.Verifier, error) {
 	if root == nil {
 		root = s.Sigstore.TrustedRoot()
 	}
-	config := verify.Config{Policies: set, Transport: s.client, Roots: map[string][]byte{policy.PublicGood: root}}
-	if config.Transport == nil {
-		config.Transport = s.Transport()
-	}
+	config := verify.Config{Policies: set, Transport: s.Transport(), Roots: map[string][]byte{policy.PublicGood: root}}
 	if strings.Contains(s.policy, "- name: private") {
 		// One certificate authority in two domains would be ambiguous.
 		config.Roots = map[string][]byte{"private": root}
