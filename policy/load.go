@@ -386,6 +386,9 @@ func (c *checker) source(p *loaded) {
 	for i, r := range spec.Source.Refs {
 		// A capture that nothing binds would match anything.
 		known(fmt.Sprintf("spec.source.refs[%d]", i), r, spec.Match.Images)
+		if !strings.HasPrefix(string(r), "refs/") && !strings.HasPrefix(string(r), "*") && !strings.HasPrefix(string(r), "{") {
+			c.fail(fmt.Sprintf("spec.source.refs[%d]", i), fmt.Sprintf("write refs/tags/%s or refs/heads/%s", r, r), "%q is not a full ref, so nothing would match it", r)
+		}
 	}
 	for i, e := range spec.Source.Exceptions {
 		path := fmt.Sprintf("spec.source.exceptions[%d]", i)

@@ -94,8 +94,11 @@ func (j *judgement) credit(c *candidate) (credit int, name string) {
 	if !c.accepted() {
 		return 0, ""
 	}
-	return cmp.Or(j.policy.builders[c.builder].Level, 2), c.builder
+	return cmp.Or(j.policy.builders[c.builder].Level, defaultCredit), c.builder
 }
+
+// defaultCredit is the level of a builder to which the policy gives none.
+const defaultCredit = 2
 
 // proof says where the identity of an attestation is proven.
 func proof(a *stemma.Attestation) string {

@@ -44,19 +44,35 @@ func (c *collector) node(ctx context.Context, f *oci.Found) *stemma.Evidence {
 // its platforms. What is about none of them is filed, and refused, under the image.
 func (c *collector) file(ctx context.Context, f *oci.Found, e *stemma.Evidence, raws []stemma.Raw) {
 	for _, raw := range raws {
-		about, into := []*oci.Found{f}, []*stemma.Evidence{e}
-		for i, child := range f.Children {
-			if c.names(raw, child) {
-				about, into = append(about, child), append(into, e.Platforms[i])
-			}
+		image, children := c.about(ctx, raw, f)
+		if image || len(children) == 0 {
+			c.once(ctx, f, e, raw)
 		}
-		if len(about) > 1 && !c.names(raw, f) {
-			about, into = about[1:], into[1:]
-		}
-		for i, found := range about {
-			c.once(ctx, found, into[i], raw)
+		for _, i := range children {
+			c.once(ctx, f.Children[i], e.Platforms[i], raw)
 		}
 	}
+}
+
+// about says of which manifests a piece verifies as evidence. It is verified again only as long as it turns out to be
+// about something else: what does not verify for one does not for another, and what does names all that it is about.
+func (c *collector) about(ctx context.Context, raw stemma.Raw, f *oci.Found) (image bool, children []int) {
+	statement, settled := c.names(raw, f)
+	image = statement != nil
+	for i, child := range f.Children {
+		if ctx.Err() != nil || settled && statement == nil {
+			return image, children
+		}
+		if statement == nil {
+			if statement, settled = c.names(raw, child); statement == nil {
+				continue
+			}
+		} else if _, reason, _ := statement.Bind(child.Image.Digest, child.Manifest); reason != "" {
+			continue
+		}
+		children = append(children, i)
+	}
+	return image, children
 }
 
 // once reads a piece unless it was found already: it is one piece of evidence, wherever it lies.
@@ -70,21 +86,27 @@ func (c *collector) once(ctx context.Context, f *oci.Found, e *stemma.Evidence, 
 	c.read(ctx, f, e, []stemma.Raw{raw})
 }
 
-// names reports whether a piece verifies as evidence about a manifest.
-func (c *collector) names(raw stemma.Raw, f *oci.Found) bool {
+// names returns the statement of a piece that verifies as evidence about a manifest (an empty one, which binds nothing
+// else, if it is a signature). Settled means that no other manifest would give another answer.
+func (c *collector) names(raw stemma.Raw, f *oci.Found) (statement *stemma.Statement, settled bool) {
 	if raw.Format == stemma.FormatStatement {
 		s, err := stemma.ParseStatement(raw.Data)
 		if err != nil {
-			return false
+			return nil, true
 		}
-		_, reason, _ := s.Bind(f.Image.Digest, f.Manifest)
-		return reason == ""
+		if _, reason, _ := s.Bind(f.Image.Digest, f.Manifest); reason != "" {
+			return nil, false
+		}
+		return &s, true
 	}
 	if c.auth == nil {
-		return false
+		return nil, true
 	}
-	a, _ := c.auth.Authenticate(raw, c.artifact(f))
-	return a != nil
+	a, rejection := c.auth.Authenticate(raw, c.artifact(f))
+	if a == nil {
+		return nil, rejection.Reason.Class() != stemma.Mismatch && rejection.Reason != stemma.ReasonSignatureInvalid
+	}
+	return &a.Statement, true
 }
 
 func (c *collector) artifact(f *oci.Found) sigstore.Artifact {

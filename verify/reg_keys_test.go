@@ -239,8 +239,8 @@ func TestTrustDomains(t *testing.T) {
 			if !sct {
 				cert.CT = []*stemmatest.CTLog{}
 			}
+			from, sign := instance, sign
 			sign.As = cert
-			from := instance
 			if from == nil {
 				from = s.Sigstore
 			}

@@ -39,7 +39,10 @@ func (v *Verifier) domains(ctx context.Context) ([]*sigstore.Domain, error) {
 				v.gone(t.Name, gone.err)
 				continue
 			}
-			return nil, fmt.Errorf("trust domain %s: %w", t.Name, err)
+			return nil, &Error{
+				Kind: Invalid, Err: fmt.Errorf("trust domain %s: %w", t.Name, err),
+				Hint: "in spec.trust of the PolicySet, write requires: {log: none, timestamp: none, sct: none} for what its signatures need not prove, or give it a root: root: public-good, trustedRoot, or --trusted-root " + t.Name + "=FILE",
+			}
 		}
 		out = append(out, d)
 	}

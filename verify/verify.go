@@ -102,6 +102,10 @@ func New(ctx context.Context, c Config) (*Verifier, error) {
 	}
 	v := &Verifier{config: c, client: client}
 	domains, err := v.domains(ctx)
+	var specific *Error
+	if errors.As(err, &specific) {
+		return nil, specific
+	}
 	if err != nil {
 		return nil, &Error{Kind: Invalid, Err: err, Hint: "a trusted root is a Sigstore trusted_root.json; a key is a public key in PEM"}
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/sigstore/sigstore-go/pkg/root"
@@ -46,8 +47,14 @@ func (d *Domain) read(data []byte, certificates bool) error {
 	if len(data) > maxTrustedRoot {
 		return fmt.Errorf("%d bytes, limit %d", len(data), maxTrustedRoot)
 	}
-	if err := stemma.CheckJSON(data); err != nil {
+	var head struct {
+		MediaType string `json:"mediaType"`
+	}
+	if err := stemma.DecodeJSON(data, &head); err != nil {
 		return err
+	}
+	if !strings.HasPrefix(head.MediaType, "application/vnd.dev.sigstore.trustedroot") {
+		return fmt.Errorf("mediaType %.80q: want application/vnd.dev.sigstore.trustedroot+json;version=0.1", head.MediaType)
 	}
 	tr, err := root.NewTrustedRootFromJSON(data)
 	if err != nil {
