@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync/atomic"
 	"testing"
 
 	"stemma/policy"
@@ -18,11 +19,11 @@ func (panicking) RoundTrip(*http.Request) (*http.Response, error) { panic("a def
 // late panics at the second request, in a goroutine of the search for evidence.
 type late struct {
 	http.RoundTripper
-	requests int
+	requests atomic.Int64
 }
 
 func (l *late) RoundTrip(r *http.Request) (*http.Response, error) {
-	if l.requests++; l.requests > 1 {
+	if l.requests.Add(1) > 1 {
 		panic("a defect")
 	}
 	return l.RoundTripper.RoundTrip(r)
