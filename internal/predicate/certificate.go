@@ -67,7 +67,7 @@ func sourceRepository(id *stemma.Identity) string {
 		return uri
 	}
 	if name := id.Claims[stemma.ClaimGitHubRepository]; name != "" {
-		return "https://github.com/" + name
+		return gitHubHost(id.Issuer) + name
 	}
 	return ""
 }
@@ -87,6 +87,19 @@ func configPath(id *stemma.Identity) string {
 	}
 	path, _ := cutRef(rest)
 	return path
+}
+
+// gitHubHost is where the repositories of an issuer are: extension .5 names them without the host. Of an issuer that is
+// not GitHub Actions it is nowhere, and what stands there then is no repository.
+func gitHubHost(issuer string) string {
+	host, enterprise := strings.CutPrefix(issuer, "https://token.actions.")
+	switch {
+	case !isGitHub(issuer):
+		return ""
+	case enterprise && strings.HasSuffix(host, ".ghe.com"):
+		return "https://" + host + "/"
+	}
+	return "https://github.com/"
 }
 
 // isGitHub reports whether an issuer is GitHub Actions: of github.com, of one enterprise on it, or of an enterprise

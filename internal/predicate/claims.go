@@ -235,26 +235,40 @@ func (r *reader) finish() {
 		case stemma.FieldRun:
 			said = expandRuns(said)
 		}
-		r.out.Claims[f] = stemma.Claim{Said: said[0], Others: others(said[1:])}
+		r.out.Claims[f] = stemma.Claim{Said: said[0], Others: others(said[0].Value, said[1:])}
 	}
 }
 
-func others(said []stemma.Said) []stemma.Said {
+// maxOthers bounds the further sayings of a field. A predicate may repeat its source a hundred thousand times.
+const maxOthers = 16
+
+// others are the further sayings of a field, each once. Of more than are kept, one that contradicts is never left out.
+func others(value string, said []stemma.Said) []stemma.Said {
 	var out []stemma.Said
+	contradicted := false
+	seen := map[stemma.Said]bool{}
 	for _, s := range said {
-		if !slices.Contains(out, s) {
-			out = append(out, s)
+		news := s.Value != value && !contradicted
+		if seen[s] || len(out) >= maxOthers && !news {
+			continue
 		}
+		if len(out) == maxOthers {
+			out = out[:maxOthers-1]
+		}
+		seen[s] = true
+		contradicted = contradicted || s.Value != value
+		out = append(out, s)
 	}
 	return out
 }
 
-// expandRefs writes a short ref in full where somebody says which it is.
+// expandRefs writes a short ref in full where somebody of the same or a higher grade says which it is: a weaker word
+// must not travel under a stronger name.
 func (r *reader) expandRefs(said []stemma.Said) {
-	full := ""
+	full, by := "", stemma.Grade("")
 	for _, s := range said {
 		if strings.HasPrefix(s.Value, "refs/") {
-			full = s.Value
+			full, by = s.Value, s.By
 			break
 		}
 	}
@@ -262,7 +276,7 @@ func (r *reader) expandRefs(said []stemma.Said) {
 		r.note("ref %s does not say whether it is a branch or a tag", said[0].Value)
 	}
 	for i, s := range said {
-		if full == "refs/heads/"+s.Value || full == "refs/tags/"+s.Value {
+		if s.By.Rank() <= by.Rank() && (full == "refs/heads/"+s.Value || full == "refs/tags/"+s.Value) {
 			said[i].Value = full
 		}
 	}

@@ -253,8 +253,8 @@ func TestFamilies(t *testing.T) {
 			[]string{
 				"builder https://ci.acme.example/builder builder /runDetails/builder/id",
 				"commit " + commitA + " builder " + bd + "/resolvedDependencies/0/digest/gitCommit",
-				"ref refs/tags/v2 builder " + bd + "/externalParameters/source/ref", "ref refs/tags/v2 builder " + bd + "/resolvedDependencies/0/uri",
-				"repository git.acme.example/acme/app builder " + bd + "/externalParameters/source/repository", "repository git.acme.example/acme/app builder " + bd + "/resolvedDependencies/0/uri",
+				"ref refs/tags/v2 builder " + bd + "/resolvedDependencies/0/uri", "ref refs/tags/v2 tenant " + bd + "/externalParameters/source/ref",
+				"repository git.acme.example/acme/app builder " + bd + "/resolvedDependencies/0/uri", "repository git.acme.example/acme/app tenant " + bd + "/externalParameters/source/repository",
 				"run https://ci.acme.example/run/7 builder /runDetails/metadata/invocationId",
 			},
 			[]string{`buildType "https://ci.acme.example/build/v1" is not known; read by the common fields`},

@@ -161,7 +161,7 @@ func (r *reader) unknown(b build) {
 		return
 	}
 	for _, c := range candidates {
-		r.candidate(c)
+		r.candidate(c, c.by)
 	}
 	if len(r.said[stemma.FieldRepository]) == 0 {
 		r.guess(b)
@@ -178,13 +178,16 @@ func (r *reader) unknown(b build) {
 // candidate is something that may be the source: a URI, with what stands beside it.
 type candidate struct {
 	uri, ref, digest *stemma.JSON
-	repository       string // canonical, "" when the URI is none
+	repository       string       // canonical, "" when the URI is none
+	by               stemma.Grade // of those that explicitSources finds
+	name             string       // of those that are dependencies
 }
 
 // explicitSources finds the members that name the source by their own name. Tekton's configSource is where the
 // definition of the pipeline came from, not what was built.
 func (r *reader) explicitSources(b build) []candidate {
 	var found []candidate
+	by := r.grade
 	add := func(uri, ref, digest *stemma.JSON) {
 		if uri.Text() == "" {
 			return
@@ -194,12 +197,14 @@ func (r *reader) explicitSources(b build) []candidate {
 			r.note("%s is left out: %v", uri.Pointer(), err)
 			return
 		}
-		found = append(found, candidate{uri, ref, digest, repository})
+		found = append(found, candidate{uri: uri, ref: ref, digest: digest, repository: repository, by: by})
 	}
 	if c := b.configSource; !strings.HasPrefix(b.buildType, "tekton.dev/") && !strings.HasPrefix(b.buildType, "https://tekton.dev/") && namesGit(c.At("uri"), c.At("digest")) {
 		add(c.At("uri"), nil, c.At("digest"))
 	}
 	if b.format == formatV1 {
+		// "externalParameters: The parameters that are under external control": the user of the builder wrote them.
+		by = r.tenant()
 		for _, name := range []string{"source", "configSource", "workflow"} {
 			e := b.external.At(name)
 			add(e, nil, nil) // the member itself, where it is a string
@@ -211,12 +216,12 @@ func (r *reader) explicitSources(b build) []candidate {
 	return found
 }
 
-func (r *reader) candidate(c candidate) {
-	r.source(c.uri, r.grade)
+func (r *reader) candidate(c candidate, by stemma.Grade) {
+	r.source(c.uri, by)
 	if isText(c.ref) {
-		r.revision(c.ref.Text(), r.grade, c.ref.Pointer())
+		r.revision(c.ref.Text(), by, c.ref.Pointer())
 	}
-	r.digest(c.digest, r.grade)
+	r.digest(c.digest, by)
 }
 
 func distinctRepositories(all []candidate) []string {
@@ -242,7 +247,7 @@ func gitDependencies(b build) []candidate {
 			continue
 		}
 		if repository, _, err := parseRepository(uri.Text()); err == nil {
-			out = append(out, candidate{uri: uri, digest: digest, repository: repository})
+			out = append(out, candidate{uri: uri, digest: digest, repository: repository, name: e.At("name").Text()})
 		}
 	}
 	return out
@@ -262,18 +267,26 @@ func namesGit(uri, digest *stemma.JSON) bool {
 }
 
 // guess takes the only repository among the dependencies for the source, where nothing names one.
+//
+// A guess is no better than the word of a tenant, and where a pipeline or a task was defined is never the source: whoever
+// runs a definition of one repository may build any other with it.
 func (r *reader) guess(b build) {
-	found := gitDependencies(b)
+	found := slices.DeleteFunc(gitDependencies(b), func(c candidate) bool { return definesPipeline(c.name) })
 	switch names := distinctRepositories(found); {
 	case len(names) > 1:
 		r.ambiguous(found)
 	case len(found) == 1:
 		r.note("the source is the only repository among the dependencies")
-		r.candidate(found[0])
+		r.candidate(found[0], r.tenant())
 	case len(names) == 1:
 		r.note("several versions of %s among the dependencies; no commit is taken", names[0])
-		r.say(stemma.FieldRepository, names[0], r.grade, found[0].uri.Pointer())
+		r.say(stemma.FieldRepository, names[0], r.tenant(), found[0].uri.Pointer())
 	}
+}
+
+// definesPipeline recognises the names that Tekton Chains gives to definitions among the resolved dependencies.
+func definesPipeline(name string) bool {
+	return name == "pipeline" || name == "task" || name == "pipelineTask" || strings.HasPrefix(name, "stepAction")
 }
 
 // matchDependency takes the commit from the one dependency that is the source.
@@ -281,6 +294,6 @@ func (r *reader) matchDependency(b build) {
 	repository := r.said[stemma.FieldRepository][0].Value
 	found := slices.DeleteFunc(gitDependencies(b), func(c candidate) bool { return c.repository != repository })
 	if len(found) == 1 {
-		r.candidate(found[0])
+		r.candidate(found[0], r.grade)
 	}
 }

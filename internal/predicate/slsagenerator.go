@@ -42,7 +42,7 @@ func (r *reader) generator(b build) {
 	r.source(b.configSource.At("uri"), r.grade)
 	r.digest(b.configSource.At("digest"), r.grade)
 	for _, m := range gitDependencies(b) {
-		r.candidate(m)
+		r.candidate(m, r.grade)
 	}
 	entry := b.configSource.At("entryPoint")
 	if strings.HasPrefix(entry.Text(), ".github/") {
