@@ -15,10 +15,11 @@ demo:
 	go run ./cmd/stemma demo
 
 test:
-	go test ./...
+	go test -timeout 30m ./...
 
+# race looks for data races, for which fewer mutants and smaller documents do as well.
 race:
-	go test -race ./...
+	go test -race -short -timeout 30m ./...
 
 # lint fails on the first tool that has something to say.
 lint:
