@@ -48,6 +48,9 @@ func (r *reader) certificate() {
 			r.say(stemma.FieldRepository, repository, by, where)
 		}
 	}
+	if sourceRepository(&id) == "" && claim(stemma.ClaimGitHubRepository) != "" {
+		r.note("certificate .5 is left out: the issuer is not GitHub Actions, and it names no host")
+	}
 	either(stemma.FieldCommit, stemma.ClaimSourceRepositoryHash, "certificate .13", stemma.ClaimGitHubSHA, "certificate .3",
 		func(v, where string) { r.commit(v, by, where) })
 	either(stemma.FieldRef, stemma.ClaimSourceRepositoryRef, "certificate .14", stemma.ClaimGitHubRef, "certificate .6",
@@ -66,10 +69,11 @@ func sourceRepository(id *stemma.Identity) string {
 	if uri := id.Claims[stemma.ClaimSourceRepositoryURI]; uri != "" {
 		return uri
 	}
-	if name := id.Claims[stemma.ClaimGitHubRepository]; name != "" {
-		return gitHubHost(id.Issuer) + name
+	host, name := gitHubHost(id.Issuer), id.Claims[stemma.ClaimGitHubRepository]
+	if host == "" || name == "" {
+		return "" // a name that brings a host of its own is none of GitHub's
 	}
-	return ""
+	return host + name
 }
 
 // configPath is the path of the top-level build instructions in the source, from extension .18:

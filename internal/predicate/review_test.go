@@ -18,12 +18,12 @@ func readV1(t *testing.T, signer *stemma.Identity, predicate string) *stemma.Pro
 	return p
 }
 
-// A predicate that names its source a hundred thousand times keeps a few sayings, and the one that contradicts.
+// A predicate that names its source as often as the strict reader lets it keeps a few sayings, and the one that contradicts.
 func TestManySayings(t *testing.T) {
 	const source = `{"uri":"git+https://github.com/acme/app@refs/heads/main","digest":{"sha1":"3f1c2b3a4d5e6f708192a3b4c5d6e7f801234567"}}`
 	predicate := func(last string) []byte {
 		return []byte(`{"builder":{"id":"https://github.com/slsa-framework/slsa-github-generator/.github/workflows/generator_container_slsa3.yml@refs/tags/v1.9.0"},` +
-			`"buildType":"https://github.com/slsa-framework/slsa-github-generator/container@v1","materials":[` + strings.Repeat(source+",", 60_000) + last + `]}`)
+			`"buildType":"https://github.com/slsa-framework/slsa-github-generator/container@v1","materials":[` + strings.Repeat(source+",", 131_000-2) + last + `]}`)
 	}
 	for _, c := range []struct{ last, other string }{
 		{source, ""},
@@ -108,6 +108,42 @@ func TestHostOfTheIssuer(t *testing.T) {
 		r.finish()
 		if got := r.out.Claims[stemma.FieldRepository].Value; got != want {
 			t.Errorf("%s: %q, want %q", issuer, got, want)
+		}
+		if noted := len(r.out.Notes) == 1; noted != (want == "") {
+			t.Errorf("%s: notes %q", issuer, r.out.Notes)
+		}
+	}
+}
+
+// A name in extension .5 that brings a host is no repository of that host, whoever issued the token.
+func TestHostInTheName(t *testing.T) {
+	for _, issuer := range []string{"https://token.actions.githubusercontent.com", "https://ghes.acme.example/_services/token", "https://accounts.example"} {
+		for _, name := range []string{"https://github.com/acme/app", "github.com/acme/app", "git@github.com:acme/app"} {
+			p := readV1(t, &stemma.Identity{Issuer: issuer, Subject: "x@example.com", Claims: map[string]string{stemma.ClaimGitHubRepository: name}},
+				`{"buildDefinition":{"buildType":"https://ci.acme.example/x","externalParameters":{}},"runDetails":{"builder":{"id":"https://ci.acme.example/builder"}}}`)
+			if c, ok := p.Claims[stemma.FieldRepository]; ok {
+				t.Errorf("%s, %s: %+v", issuer, name, c)
+			}
+		}
+	}
+}
+
+// The version of a pipeline's definition is not that of the source, even in the repository that the parameters name.
+func TestDefinitionInTheSource(t *testing.T) {
+	const commit = "3f1c2b3a4d5e6f708192a3b4c5d6e7f801234567"
+	predicate := func(name string) string {
+		return fmt.Sprintf(`{"buildDefinition":{"buildType":"https://ci.acme.example/x","externalParameters":{"repository":"https://github.com/acme/app"},"resolvedDependencies":[`+
+			`{"name":%q,"uri":"git+https://github.com/acme/app","digest":{"sha1":%q}}]},"runDetails":{"builder":{"id":"https://ci.acme.example/builder"}}}`, name, commit)
+	}
+	key := &stemma.Identity{KeyID: "ci"}
+	p := readV1(t, key, predicate("source"))
+	if r, c := p.Claims[stemma.FieldRepository], p.Claims[stemma.FieldCommit]; r.By != stemma.SaidByBuilder || c.Value != commit || c.By != stemma.SaidByBuilder {
+		t.Errorf("repository %+v, commit %+v", r, c)
+	}
+	for _, name := range []string{"pipeline", "task", "pipelineTask", "stepAction/build"} {
+		p := readV1(t, key, predicate(name))
+		if r, c := p.Claims[stemma.FieldRepository], p.Claims[stemma.FieldCommit]; r.By != stemma.SaidByTenant || c.Value != "" {
+			t.Errorf("%s: repository %+v, commit %+v", name, r, c)
 		}
 	}
 }

@@ -289,10 +289,11 @@ func definesPipeline(name string) bool {
 	return name == "pipeline" || name == "task" || name == "pipelineTask" || strings.HasPrefix(name, "stepAction")
 }
 
-// matchDependency takes the commit from the one dependency that is the source.
+// matchDependency takes the commit from the one dependency that is the source. A definition that lies in the same
+// repository is another version of it than what was built.
 func (r *reader) matchDependency(b build) {
 	repository := r.said[stemma.FieldRepository][0].Value
-	found := slices.DeleteFunc(gitDependencies(b), func(c candidate) bool { return c.repository != repository })
+	found := slices.DeleteFunc(gitDependencies(b), func(c candidate) bool { return c.repository != repository || definesPipeline(c.name) })
 	if len(found) == 1 {
 		r.candidate(found[0], r.grade)
 	}
