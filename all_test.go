@@ -27,10 +27,11 @@ func arrows() map[string][]string {
 	return map[string][]string{
 		"stemma":                    {},
 		"stemma/policy":             {"stemma"},
+		"stemma/internal/network":   {"stemma"},
 		"stemma/internal/oci":       {"stemma"},
 		"stemma/internal/sigstore":  {"stemma"},
 		"stemma/internal/predicate": {"stemma"},
-		"stemma/verify":             {"stemma", "stemma/policy", "stemma/internal/oci", "stemma/internal/sigstore", "stemma/internal/predicate"},
+		"stemma/verify":             {"stemma", "stemma/policy", "stemma/internal/network", "stemma/internal/oci", "stemma/internal/sigstore", "stemma/internal/predicate"},
 		"stemma/stemmatest":         {"stemma"},
 		"stemma/cmd/stemma":         {"stemma", "stemma/policy", "stemma/verify", "stemma/stemmatest"},
 	}
@@ -43,15 +44,17 @@ func heavy() map[string][]string {
 		"github.com/google/certificate-transparency": {"stemma/internal/sigstore"},
 		"github.com/digitorus/":                      {"stemma/internal/sigstore"},
 		"github.com/theupdateframework/":             {"stemma/internal/sigstore"},
-		"oras.land/":                                 {"stemma/internal/oci"},
+		"oras.land/":                                 {"stemma/internal/oci", "stemma/internal/network"}, // network: Docker's configuration
+		"sigs.k8s.io/yaml":                           {"stemma/internal/network"},
+		"golang.org/x/time":                          {"stemma/internal/network"},
 		"go.yaml.in/":                                {"stemma/policy"},
 		"github.com/spf13/":                          {"stemma/cmd/stemma"},
 		"github.com/google/go-containerregistry":     {}, // tests only
 		"cuelabs.dev/":                               {}, // tests only
 		"k8s.io/":                                    {},
 		"database/sql":                               {},
-		"net/http":                                   {"stemma/internal/oci", "stemma/internal/sigstore", "stemma/stemmatest", "stemma/verify", "stemma/cmd/stemma"},
-		"os/exec":                                    {},
+		"net/http":                                   {"stemma/internal/network", "stemma/internal/oci", "stemma/internal/sigstore", "stemma/stemmatest", "stemma/verify", "stemma/cmd/stemma"},
+		"os/exec":                                    {"stemma/internal/network"}, // credential providers
 		"regexp":                                     {},
 		"unsafe":                                     {},
 	}
@@ -61,9 +64,9 @@ func heavy() map[string][]string {
 func reach() map[string][]string {
 	return map[string][]string{
 		"github.com/sigstore/": {"stemma/internal/sigstore", "stemma/verify", "stemma/cmd/stemma"},
-		"oras.land/":           {"stemma/internal/oci", "stemma/verify", "stemma/cmd/stemma"},
+		"oras.land/":           {"stemma/internal/network", "stemma/internal/oci", "stemma/verify", "stemma/cmd/stemma"},
 		"google.golang.org/":   {"stemma/internal/sigstore", "stemma/verify", "stemma/cmd/stemma"},
-		"net/http":             {"stemma/internal/oci", "stemma/internal/sigstore", "stemma/stemmatest", "stemma/verify", "stemma/cmd/stemma"},
+		"net/http":             {"stemma/internal/network", "stemma/internal/oci", "stemma/internal/sigstore", "stemma/stemmatest", "stemma/verify", "stemma/cmd/stemma"},
 	}
 }
 

@@ -8,6 +8,7 @@ type Situation struct {
 	At        time.Time `json:"at"`
 	Namespace string    `json:"namespace,omitempty"`
 	Requester string    `json:"requester,omitempty"`
+	Platforms []string  `json:"platforms,omitempty"` // platforms that it is to run on, "linux/amd64"; none: not known
 }
 
 // Outcome is what a rule says of one requirement. Pass is always the safe direction.
@@ -47,19 +48,24 @@ type Level int
 // Finding is the outcome of one requirement for one image: what was found, what was wanted, by which line of which
 // policy, and the evidence it rests on.
 type Finding struct {
-	Rule    string   `json:"rule"`
-	Outcome Outcome  `json:"outcome"`
-	Reason  Reason   `json:"reason,omitempty"`
-	Title   string   `json:"title"`
-	Got     string   `json:"got,omitempty"`
-	Want    string   `json:"want,omitempty"`
-	Detail  string   `json:"detail,omitempty"` // what differs, or what was tried
-	Proof   string   `json:"proof,omitempty"`
-	Fix     string   `json:"fix,omitempty"`
-	Policy  string   `json:"policy,omitempty"` // name of the policy
-	Where   string   `json:"where,omitempty"`  // file:line of the requirement
-	Cites   []Digest `json:"cites,omitempty"`  // evidence the finding rests on
-	Needs   string   `json:"needs,omitempty"`  // the rule without which this one has nothing to judge; its outcome is that rule's
+	Rule    string  `json:"rule"`
+	Outcome Outcome `json:"outcome"`
+	Reason  Reason  `json:"reason,omitempty"`
+	Title   string  `json:"title"`
+	Got     string  `json:"got,omitempty"`
+	Want    string  `json:"want,omitempty"`
+	Detail  string  `json:"detail,omitempty"` // what differs, or what was tried
+	Proof   string  `json:"proof,omitempty"`
+	Fix     string  `json:"fix,omitempty"`
+	Policy  string  `json:"policy,omitempty"` // name of the policy
+	Where   string  `json:"where,omitempty"`  // file:line of the requirement
+	// Platform is set where platforms are judged each: "linux/arm64". Of is then the digest of its manifest, if there is one.
+	Platform string `json:"platform,omitempty"`
+	Of       Digest `json:"of,omitempty"`
+	// Advisory findings are reported and do not count for the verdict, unless they fail.
+	Advisory bool     `json:"advisory,omitempty"`
+	Cites    []Digest `json:"cites,omitempty"` // evidence the finding rests on
+	Needs    string   `json:"needs,omitempty"` // the rule without which this one has nothing to judge; its outcome is that rule's
 }
 
 // PolicyRef names a policy that matched and what it adds to the effect.
@@ -77,6 +83,7 @@ type Decision struct {
 	Verdict     Verdict     `json:"verdict"`
 	Effect      Effect      `json:"effect"`
 	Image       Image       `json:"image"`
+	From        string      `json:"from,omitempty"` // the mirror that was read
 	Situation   Situation   `json:"situation"`
 	Policies    []PolicyRef `json:"policies"`
 	Set         Digest      `json:"set"`      // digest of the policy set
@@ -86,6 +93,7 @@ type Decision struct {
 	Findings    []Finding   `json:"findings"`
 	NotRequired []string    `json:"notRequired,omitempty"` // blocks of the language that no matching policy has
 	Skipped     []string    `json:"skipped,omitempty"`     // checks weakened or left out, by whom
+	NotFetched  []string    `json:"notFetched,omitempty"`  // evidence that exists and was left alone, because no policy in force can need it
 	Upcoming    []string    `json:"upcoming,omitempty"`    // requirements that come into force later
 	Level       Level       `json:"level"`
 	Help        string      `json:"help,omitempty"`

@@ -113,13 +113,17 @@ type BindingKind string
 
 // Ways in which verified evidence is bound to the image it is filed under. Anything else is a Rejection.
 const (
-	BindingExact BindingKind = "exact" // the subject is this very digest
+	BindingExact       BindingKind = "exact"                    // the subject is this very digest
+	BindingViaIndex    BindingKind = "via-index"                // the subject is an index whose bytes list this very digest
+	BindingViaConfig   BindingKind = "via-config"               // the subject is the config that this manifest names
+	BindingViaManifest BindingKind = "via-attestation-manifest" // a statement about this very digest, in an attestation manifest that is signed as a whole
 )
 
 // Binding is the proof that evidence is about an image.
 type Binding struct {
 	Kind    BindingKind        `json:"kind"`
-	Member  Digest             `json:"member"`           // the manifest that matched
+	Member  Digest             `json:"member"`           // the member of the image's family that matched: the manifest itself, its index or its config
+	Via     Digest             `json:"via,omitempty"`    // the attestation manifest that the signature is over
 	Subject ResourceDescriptor `json:"subject,omitzero"` // the subject that matched; zero for a signature over the manifest itself
 }
 
@@ -168,10 +172,11 @@ type Unavailable struct {
 
 // Place is one place where evidence may lie, and what it answered.
 type Place struct {
-	Name   string `json:"name"`   // "referrers", "fallback tag", ".att tag", "index children", "file …"
-	Of     Digest `json:"of"`     // whose evidence was asked for
-	Answer string `json:"answer"` // "200", "404", "not asked (…)"
-	Found  int    `json:"found"`  // pieces of possible evidence
+	Name   string `json:"name"`         // "referrers", "fallback tag", ".att tag", "index children", "file …", "GitHub attestations of acme/app"
+	In     string `json:"in,omitempty"` // the repository, where it is not the one that the image was read from
+	Of     Digest `json:"of"`           // whose evidence was asked for
+	Answer string `json:"answer"`       // "200", "404", "not asked (…)"
+	Found  int    `json:"found"`        // pieces of possible evidence
 }
 
 // Grade is by whom a claim is said. The zero Grade is "nobody".
@@ -257,7 +262,7 @@ func (p Provenance) Value(f Field) string { return p.Claims[f].Value }
 
 // SBOM is a software bill of materials that was recognised. Its contents are not read.
 type SBOM struct {
-	Bundle Digest `json:"bundle"`
+	Bundle Digest `json:"bundle"` // the Attestation or the Unsigned it was read from, or the file in an attached artifact
 	Format string `json:"format"` // "SPDX 2.3", "CycloneDX 1.6"
 	Name   string `json:"name,omitempty"`
 }
@@ -283,20 +288,27 @@ type TrustRef struct {
 // Evidence is everything that was found about one manifest, and, for an index, about each of its children. It is
 // plain data: verified and unverified in different fields.
 type Evidence struct {
-	Image       Image    `json:"image"`
-	MediaType   string   `json:"mediaType"`
-	Platform    Platform `json:"platform,omitzero"`
-	Attestation bool     `json:"attestationManifest,omitempty"` // a BuildKit attestation manifest, not something that runs
+	Image        Image    `json:"image"`
+	From         string   `json:"from,omitempty"` // the repository that was read, where it is a mirror of Image.Repository
+	MediaType    string   `json:"mediaType"`
+	ArtifactType string   `json:"artifactType,omitempty"`
+	Platform     Platform `json:"platform,omitzero"`
+	Attestation  bool     `json:"attestationManifest,omitempty"` // a BuildKit attestation manifest, not something that runs
+	Config       Digest   `json:"config,omitempty"`              // the config that the manifest names
+	Indexes      []Digest `json:"indexes,omitempty"`             // indexes whose bytes were read and list this manifest
 
 	Attestations []Attestation `json:"attestations,omitempty"`
 	Provenance   []Provenance  `json:"provenance,omitempty"` // of Attestations
-	SBOMs        []SBOM        `json:"sboms,omitempty"`      // of Attestations
+	SBOMs        []SBOM        `json:"sboms,omitempty"`      // of Attestations; of an attached artifact, its files
 	Unsigned     []Unsigned    `json:"unsigned,omitempty"`
 	Rejected     []Rejection   `json:"rejected,omitempty"`
 	Unavailable  []Unavailable `json:"unavailable,omitempty"`
 	Places       []Place       `json:"places,omitempty"`
 
-	Platforms   []*Evidence `json:"platforms,omitempty"`
+	NotFetched []string `json:"notFetched,omitempty"` // what was seen to exist and left alone, because no policy can need it
+
+	Platforms   []*Evidence `json:"platforms,omitempty"` // children of an index, in its order
+	Attached    []*Evidence `json:"attached,omitempty"`  // manifests about this one that are no evidence by themselves (an SBOM as a file, unsigned statements), with what is about them
 	Trust       []TrustRef  `json:"trust,omitempty"`
 	CollectedAt time.Time   `json:"collectedAt"`
 }

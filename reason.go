@@ -21,6 +21,9 @@ const (
 	ReasonNoProvenance Reason = "no-provenance" // signed evidence, but no provenance among it
 	ReasonNoSignature  Reason = "no-signature"  // signed evidence, but no signature of the image among it
 	ReasonNotStated    Reason = "not-stated"    // the evidence does not state the value at all
+
+	ReasonNotMirrored      Reason = "evidence-not-mirrored" // read from a mirror, which has the image and nothing signed about it
+	ReasonFoundInAlternate Reason = "found-in-alternate"    // not beside the image, but in a declared alternate; stands beside a Pass
 )
 
 // Reasons of class Untrusted: they are given to evidence, in a Rejection.
@@ -65,6 +68,8 @@ const (
 	ReasonDisagreement    Reason = "disagreement"     // two valid provenances say different things
 	ReasonThreshold       Reason = "threshold"        // fewer distinct signers than required
 	ReasonSigner          Reason = "signer"           // signed by an identity that is not accepted
+	ReasonPlatform        Reason = "platform"         // the index lists a platform never, twice, or as unknown
+	ReasonBinding         Reason = "binding"          // about a member of the image's family that the policy does not accept
 )
 
 // Reasons of class CouldNotCheck.
@@ -77,12 +82,13 @@ const (
 	ReasonBadAnswer    Reason = "bad-answer"   // an answer that breaks its protocol or does not match its digest
 	ReasonTrustRoot    Reason = "trust-root"   // a trust domain has no usable trusted root
 	ReasonNoTime       Reason = "no-time"      // the trust domain proves no signing time
+	ReasonForbidden    Reason = "forbidden"    // an address that is not connected to: private, loopback, metadata, or another scheme or host than it began with
 )
 
 // Class of the reason. An unknown code is CouldNotCheck: it can then never read as a pass nor as an accusation.
 func (r Reason) Class() Class {
 	switch r {
-	case ReasonNoPolicy, ReasonNoEvidence, ReasonNoProvenance, ReasonNoSignature, ReasonNotStated:
+	case ReasonNoPolicy, ReasonNoEvidence, ReasonNoProvenance, ReasonNoSignature, ReasonNotStated, ReasonNotMirrored, ReasonFoundInAlternate:
 		return Absent
 	case ReasonMalformed, ReasonUnsupported, ReasonLimit, ReasonPayloadType, ReasonSignatureInvalid, ReasonSignatureCount,
 		ReasonAlgorithm, ReasonSignerUnknown, ReasonCertificateInvalid, ReasonCertificateTime, ReasonKeyTime, ReasonSCT,
@@ -90,7 +96,7 @@ func (r Reason) Class() Class {
 		return Untrusted
 	case ReasonSubjectMismatch, ReasonSubjectConflict, ReasonIssuer, ReasonBuilder, ReasonBuilderRef, ReasonCaller,
 		ReasonTrustDomain, ReasonTrigger, ReasonRunner, ReasonFormat, ReasonLevel, ReasonAge, ReasonRepository,
-		ReasonRef, ReasonSaidBy, ReasonContradiction, ReasonDisagreement, ReasonThreshold, ReasonSigner:
+		ReasonRef, ReasonSaidBy, ReasonContradiction, ReasonDisagreement, ReasonThreshold, ReasonSigner, ReasonPlatform, ReasonBinding:
 		return Mismatch
 	}
 	return CouldNotCheck

@@ -81,7 +81,7 @@ func newVerifier(t testing.TB, w *stemmatest.World, text string, transport http.
 		transport = w.Transport()
 	}
 	v, err := verify.New(context.Background(), verify.Config{
-		Policies: set, Transport: transport, Roots: map[string][]byte{policy.PublicGood: w.Sigstore.TrustedRoot()},
+		Policies: set, Network: verify.Network{Transport: transport}, Roots: map[string][]byte{policy.PublicGood: w.Sigstore.TrustedRoot()},
 	})
 	if err != nil {
 		t.Fatal(err)

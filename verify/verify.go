@@ -10,7 +10,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"time"
 
@@ -32,10 +31,9 @@ type Config struct {
 	// CacheDir keeps what TUF fetched. Empty: nothing is kept on disk.
 	CacheDir string
 
-	// Transport carries requests to registries. Nil: a hardened default.
-	Transport http.RoundTripper
-	// PlainHTTP lists the exact host:port of registries that are spoken to without TLS.
-	PlainHTTP []string
+	// Network says how registries and services are reached: hosts, certificates, credentials, limits. The zero value
+	// reaches public addresses over TLS, as nobody.
+	Network Network
 
 	// Clock tells the time of a Request that does not. Nil: time.Now.
 	Clock func() time.Time
@@ -96,9 +94,9 @@ func New(ctx context.Context, c Config) (*Verifier, error) {
 	if c.Clock == nil {
 		c.Clock = time.Now
 	}
-	client, err := oci.New(oci.Config{Transport: c.Transport, PlainHTTP: c.PlainHTTP})
+	client, err := newClient(c)
 	if err != nil {
-		return nil, &Error{Kind: Invalid, Err: err}
+		return nil, err
 	}
 	v := &Verifier{config: c, client: client}
 	domains, err := v.domains(ctx)
@@ -160,7 +158,7 @@ func (v *Verifier) Collect(ctx context.Context, r Request) (evidence *stemma.Evi
 		}
 		extra, refused = append(extra, raws...), append(refused, rejected...)
 	}
-	found, err := v.client.Open(ctx, ref)
+	found, err := v.client.Open(ctx, oci.Look{Ref: ref})
 	if err != nil {
 		return nil, translate(err)
 	}

@@ -95,7 +95,7 @@ func (a *app) demo(ctx context.Context) error {
 		return err
 	}
 	v, err := verify.New(ctx, verify.Config{
-		Policies: set, Transport: world.Transport(),
+		Policies: set, Network: verify.Network{Transport: world.Transport()},
 		Roots: map[string][]byte{policy.PublicGood: world.Sigstore.TrustedRoot()},
 	})
 	if err != nil {

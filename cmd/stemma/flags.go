@@ -112,8 +112,11 @@ func quote(word string) string {
 // verifier builds a Verifier from the flags.
 func (a *app) verifier(ctx context.Context, f *collecting, set *policy.Set) (*verify.Verifier, error) {
 	config := verify.Config{
-		Policies: set, CacheDir: f.cacheDir, PlainHTTP: f.plainHTTP, Roots: map[string][]byte{},
-		Transport: a.transport, Clock: a.clock,
+		Policies: set, CacheDir: f.cacheDir, Roots: map[string][]byte{},
+		Network: verify.Network{Docker: true, Transport: a.transport}, Clock: a.clock,
+	}
+	for _, host := range f.plainHTTP {
+		config.Network.Hosts = append(config.Network.Hosts, verify.Host{Name: host, PlainHTTP: true})
 	}
 	for _, arg := range f.roots {
 		name, file, ok := strings.Cut(arg, "=")

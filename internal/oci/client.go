@@ -22,20 +22,28 @@ import (
 
 // Config is what a Client works with. The zero value is the strictest.
 type Config struct {
-	// Transport carries requests. Nil: TLS 1.2 or later, timeouts, and the proxies of the environment. Redirects,
-	// credentials and the size of answers are handled above it and are the same for every transport.
+	// Transport carries requests: it decides what may be connected to, and how often an answer is asked for again.
+	// Redirects, credentials and the size of answers are handled above it and are the same for every transport. Nil: no
+	// registry and no service can be looked at.
 	Transport http.RoundTripper
 
-	// Credentials returns user name and secret for a host as the registry is spoken to ("registry-1.docker.io",
-	// "127.0.0.1:5000"), or empty ones. The user name "<token>" marks the secret as an identity token. Nil: Docker's
-	// configuration file and the helpers it names, read only.
-	Credentials func(ctx context.Context, host string) (username, secret string, err error)
+	// Credentials returns what a host ("registry-1.docker.io", "127.0.0.1:5000") is spoken to with about a repository
+	// ("library/alpine"; "" for a service). Nil: nobody.
+	Credentials func(ctx context.Context, host, repository string) (Credential, error)
 
 	// PlainHTTP lists the exact host:port of registries that are spoken to without TLS.
 	PlainHTTP []string
 
-	// Concurrency is the number of requests under way at a time. 0: 8.
+	// Concurrency is the number of requests under way at a time. 0: 128.
 	Concurrency int
+
+	// CacheBytes bounds what is kept in memory of content addressed by digest. 0: 16 MiB; negative: nothing is kept.
+	CacheBytes int64
+	// CacheDir keeps content addressed by digest between runs. "": nothing is kept on disk.
+	CacheDir string
+
+	// Trace is told of every request on the wire. It may be called from several goroutines. Nil: nobody is.
+	Trace func(Exchange)
 }
 
 // Client opens images. It is safe for concurrent use.
@@ -57,8 +65,22 @@ type Found struct {
 	Places      []stemma.Place       // where was looked, in a fixed order
 	Unavailable []stemma.Unavailable // what could not be looked at
 	Rejected    []stemma.Rejection   // what was found and cannot be evidence about this manifest
+	NotFetched  []string             // what exists, or may, and was left alone because it was not wanted
+
+	ArtifactType string
+	Config       stemma.Digest // the config that the manifest names
 
 	Children []*Found // of an index, in its order; each was compared with what the index says of it
+	Indexes  []*Found // indexes that list this manifest, with what is about them; without their Children
+	Attached []*Found // manifests about this one that hold statements nobody signed, or files; with what is about them
+	Files    []File   // of an attached artifact: layers that are SBOMs as files
+}
+
+// File is a layer of an attached artifact that is no statement: a software bill of materials as it stands.
+type File struct {
+	MediaType string
+	Digest    stemma.Digest
+	Data      []byte // nil when it was not fetched
 }
 
 // source is one repository, or one layout. What it returns was compared with the digest and size asked for; an error
@@ -76,14 +98,14 @@ func New(c Config) (*Client, error) {
 		return nil, fmt.Errorf("configuring registries: concurrency %d", c.Concurrency)
 	}
 	if c.Concurrency == 0 {
-		c.Concurrency = 8
+		c.Concurrency = 128
 	}
 	if slices.Contains(c.PlainHTTP, "") {
 		return nil, errors.New("configuring registries: an empty host for plain HTTP")
 	}
 	client := &Client{config: c, transport: c.Transport, tokens: auth.NewCache()}
 	if client.transport == nil {
-		client.transport = defaultTransport()
+		client.transport = noTransport{}
 	}
 	return client, nil
 }
@@ -92,7 +114,8 @@ func New(c Config) (*Client, error) {
 // tag is asked for exactly once: from then on only digests are used, so that what is judged and what is named cannot
 // be two different images (CVE-2022-47633). An error is an *Error; a failure after the image itself was read is none,
 // and stands in Found.
-func (c *Client) Open(ctx context.Context, ref Reference) (*Found, error) {
+func (c *Client) Open(ctx context.Context, look Look) (*Found, error) {
+	ref := look.Ref
 	if ref.Layout == "" {
 		if ref.Repository == "" || ref.Host == "" {
 			return nil, &Error{Kind: Invalid, Ref: ref.String(), Err: errors.New("an empty reference")}

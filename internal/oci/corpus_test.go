@@ -92,7 +92,7 @@ func open(t testing.TB, s string) (*Found, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return c.Open(t.Context(), ref)
+	return c.Open(t.Context(), Look{Ref: ref})
 }
 
 // each visits a Found and all below it.

@@ -130,11 +130,14 @@ func TestReg_F13_credentials(t *testing.T) { // oras advisories, sigstore-js 85c
 			if c.user == "<token>" {
 				net.hosts[c.realm] = http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(rw, `{"access_token":"T"}`) })
 			}
-			w.client = newClient(t, Config{Transport: net, Credentials: func(_ context.Context, asked string) (string, string, error) {
+			w.client = newClient(t, Config{Transport: net, Credentials: func(_ context.Context, asked, _ string) (Credential, error) {
 				if asked != host {
 					t.Errorf("asked for the credentials of %s", asked)
 				}
-				return c.user, "secret", nil
+				if c.user == "<token>" {
+					return Credential{RefreshToken: "secret"}, nil
+				}
+				return Credential{Username: c.user, Password: "secret"}, nil
 			}})
 			_, err := w.open(":v1")
 			if c.kind != "" {
@@ -186,7 +189,9 @@ func TestReg_F13_redirect(t *testing.T) { // oras GHSA-vh4v-2xq2-g5cg
 				}
 				w.registry.ServeHTTP(rw, r)
 			}), "Basic", basic)
-			w.client = newClient(t, Config{Transport: net, Credentials: func(context.Context, string) (string, string, error) { return "user", "secret", nil }})
+			w.client = newClient(t, Config{Transport: net, Credentials: func(context.Context, string, string) (Credential, error) {
+				return Credential{Username: "user", Password: "secret"}, nil
+			}})
 			f := w.mustOpen()
 			if c.ok != (len(f.Raw) == 1) {
 				t.Errorf("%d pieces, %+v", len(f.Raw), f.Unavailable)
@@ -208,15 +213,15 @@ func TestReg_F13_exact_host(t *testing.T) { // CVE-2025-27403
 		}
 		r := stemmatest.NewRegistry(ref.Host)
 		net := &wire{hosts: stemmatest.Network{ref.Host: challenge(r, "Basic", "never")}}
-		c := newClient(t, Config{Transport: net, Credentials: func(_ context.Context, host string) (string, string, error) {
+		c := newClient(t, Config{Transport: net, Credentials: func(_ context.Context, host, _ string) (Credential, error) {
 			if host == "ghcr.io" {
-				return "user", "secret", nil
+				return Credential{Username: "user", Password: "secret"}, nil
 			}
-			return "", "", nil
+			return Credential{}, nil
 		}})
-		_, err = c.Open(t.Context(), ref)
+		_, err = c.Open(t.Context(), Look{Ref: ref})
 		wantKind(t, err, Refused, "401")
-		if cred, err := c.session("ghcr.io").Credential(t.Context(), ref.Host); err != nil || (cred.Password != "") != want {
+		if cred, err := c.session("ghcr.io", "acme/app").Credential(t.Context(), ref.Host); err != nil || (cred.Password != "") != want {
 			t.Errorf("a session of ghcr.io asked for the credentials of %s: %+v, %v", ref.Host, cred, err)
 		}
 		sent := false
@@ -359,17 +364,17 @@ func TestReg_F16_slow(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := w.client.Open(t.Context(), ref); err != nil {
+		if _, err := w.client.Open(t.Context(), Look{Ref: ref}); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		w.fault("/manifests/v1", h(cancel))
-		_, err = w.client.Open(ctx, ref)
+		_, err = w.client.Open(ctx, Look{Ref: ref})
 		cancel()
 		wantKind(t, err, Unreachable, "context canceled")
 		ctx, cancel = context.WithCancel(t.Context())
 		w.fault("/referrers/", h(cancel))
-		f, err := w.client.Open(ctx, ref)
+		f, err := w.client.Open(ctx, Look{Ref: ref})
 		cancel()
 		if err != nil {
 			t.Fatal(err)
@@ -462,7 +467,7 @@ func TestOtherRegistries(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			f, err := newClient(t, Config{PlainHTTP: []string{at}}).Open(t.Context(), parsed)
+			f, err := newClient(t, Config{PlainHTTP: []string{at}}).Open(t.Context(), Look{Ref: parsed})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -477,7 +482,7 @@ func TestOtherRegistries(t *testing.T) {
 				t.Errorf("%s %s", f.Platform, f.Manifest)
 			}
 			// Without plain HTTP nothing is said in clear text.
-			_, err = newClient(t, Config{}).Open(t.Context(), parsed)
+			_, err = newClient(t, Config{}).Open(t.Context(), Look{Ref: parsed})
 			wantKind(t, err, Unreachable, "HTTP response to HTTPS client")
 		})
 	}
@@ -527,13 +532,13 @@ func TestDockerConfig(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err = client.Open(t.Context(), ref); c.kind == "" && err != nil {
+		if _, err = client.Open(t.Context(), Look{Ref: ref}); c.kind == "" && err != nil {
 			t.Errorf("%s: %v", c.config, err)
 		} else if c.kind != "" {
 			wantKind(t, err, c.kind, c.text)
 		}
 		ref.Host = "open.test"
-		if _, err = client.Open(t.Context(), ref); err != nil {
+		if _, err = client.Open(t.Context(), Look{Ref: ref}); err != nil {
 			t.Errorf("%s: open to anybody: %v", c.config, err)
 		}
 		if client, err = New(Config{Transport: client.transport}); err != nil { // without the token of the last

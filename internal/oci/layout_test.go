@@ -393,7 +393,7 @@ func TestLayoutOfMany(t *testing.T) {
 	if _, err := l.open(""); err != nil {
 		t.Fatal(err)
 	}
-	f, err = c.Open(ctx, Reference{Layout: l.dir})
+	f, err = c.Open(ctx, Look{Ref: Reference{Layout: l.dir}})
 	if err != nil || len(f.Children) != 0 || len(f.Unavailable) != 1 || f.Unavailable[0].Reason != stemma.ReasonTimeout {
 		t.Errorf("cancelled: %+v, %v", f, err)
 	}

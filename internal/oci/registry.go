@@ -37,7 +37,7 @@ func newRegistry(c *Client, ref Reference) *registry {
 	if slices.Contains(c.config.PlainHTTP, ref.Host) {
 		scheme = "http"
 	}
-	return &registry{base: scheme + "://" + ref.Host + "/v2/" + ref.path(), host: ref.Host, path: ref.path(), client: c.session(ref.Host)}
+	return &registry{base: scheme + "://" + ref.Host + "/v2/" + ref.path(), host: ref.Host, path: ref.path(), client: c.session(ref.Host, ref.path())}
 }
 
 const acceptManifests = v1.MediaTypeImageIndex + ", " + v1.MediaTypeImageManifest + ", " + mediaTypeDockerIndex + ", " + mediaTypeDockerManifest

@@ -47,8 +47,8 @@ func newWorld(t *testing.T, spec stemmatest.ImageSpec) *world {
 
 func newClient(t *testing.T, c Config) *Client {
 	t.Helper()
-	if c.Credentials == nil {
-		c.Credentials = func(context.Context, string) (string, string, error) { return "", "", nil }
+	if c.Transport == nil {
+		c.Transport = &http.Transport{DisableCompression: true, DisableKeepAlives: true}
 	}
 	client, err := New(c)
 	if err != nil {
@@ -65,7 +65,7 @@ func (w *world) openWithin(ctx context.Context, suffix string) (*Found, error) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return w.client.Open(ctx, ref)
+	return w.client.Open(ctx, Look{Ref: ref})
 }
 
 func (w *world) mustOpen() *Found {
@@ -565,7 +565,7 @@ func TestOpenErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = w.client.Open(t.Context(), ref)
+	_, err = w.client.Open(t.Context(), Look{Ref: ref})
 	wantKind(t, err, Unreachable, "no such host")
 	server := httptest.NewServer(http.NotFoundHandler())
 	server.Close() // nothing listens there any more
@@ -573,6 +573,6 @@ func TestOpenErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = newClient(t, Config{}).Open(t.Context(), ref)
+	_, err = newClient(t, Config{}).Open(t.Context(), Look{Ref: ref})
 	wantKind(t, err, Unreachable, "connection refused")
 }

@@ -2,41 +2,29 @@ package oci
 
 import (
 	"context"
-	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"strings"
-	"time"
 
 	"oras.land/oras-go/v2/registry/remote/auth"
-	"oras.land/oras-go/v2/registry/remote/credentials"
 
 	"stemma"
 )
 
-// defaultTransport bounds each step of a request that can hang; the whole is bounded by the caller's context.
-func defaultTransport() http.RoundTripper {
-	return &http.Transport{
-		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
-		TLSHandshakeTimeout:    10 * time.Second,
-		ResponseHeaderTimeout:  30 * time.Second,
-		IdleConnTimeout:        30 * time.Second,
-		MaxIdleConnsPerHost:    16,
-		MaxResponseHeaderBytes: maxErrorBody,
-		DisableCompression:     true, // digests are of what is sent, and nothing may grow on the way
-		ForceAttemptHTTP2:      true,
-	}
+// noTransport is the network of a client that was given none.
+type noTransport struct{}
+
+func (noTransport) RoundTrip(*http.Request) (*http.Response, error) {
+	return nil, errors.New("no network was configured")
 }
 
 // session makes the client through which one registry is spoken to. The authentication of the Distribution
 // Specification is oras-go's; what is added here is what it leaves to its caller.
-func (c *Client) session(host string) *auth.Client {
+func (c *Client) session(host, repository string) *auth.Client {
 	return &auth.Client{
 		Client: &http.Client{Transport: &guard{next: c.transport, host: host}, CheckRedirect: checkRedirect},
 		Header: http.Header{"User-Agent": {"stemma"}},
@@ -46,7 +34,7 @@ func (c *Client) session(host string) *auth.Client {
 			if asked != host {
 				return auth.EmptyCredential, nil
 			}
-			cred, err := c.credential(ctx, host)
+			cred, err := c.credential(ctx, host, repository)
 			if err != nil {
 				return auth.EmptyCredential, &fault{reason: stemma.ReasonUnauthorized, err: fmt.Errorf("getting credentials for %s: %w", host, err)}
 			}
@@ -55,20 +43,12 @@ func (c *Client) session(host string) *auth.Client {
 	}
 }
 
-func (c *Client) credential(ctx context.Context, host string) (auth.Credential, error) {
+func (c *Client) credential(ctx context.Context, host, repository string) (auth.Credential, error) {
 	if c.config.Credentials == nil {
-		// Read when it is needed: an image that anybody may read needs no configuration, not even a valid one.
-		store, err := credentials.NewStoreFromDocker(credentials.StoreOptions{})
-		if err != nil {
-			return auth.EmptyCredential, err
-		}
-		return credentials.Credential(store)(ctx, host)
+		return auth.EmptyCredential, nil
 	}
-	username, secret, err := c.config.Credentials(ctx, host)
-	if username == "<token>" {
-		return auth.Credential{RefreshToken: secret}, err
-	}
-	return auth.Credential{Username: username, Password: secret}, err
+	found, err := c.config.Credentials(ctx, host, repository)
+	return auth.Credential{Username: found.Username, Password: found.Password, RefreshToken: found.RefreshToken, AccessToken: found.AccessToken}, err
 }
 
 // checkRedirect bounds redirects. That credentials do not follow to another origin is seen to by auth.Client.

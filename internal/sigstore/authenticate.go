@@ -33,8 +33,11 @@ type Authenticator struct {
 // Artifact is what evidence must be about.
 type Artifact struct {
 	Digest  stemma.Digest
-	Content []byte    // the bytes that Digest addresses; nil when they are not at hand
-	Now     time.Time // judges the keys of domains with Time None, and nothing else
+	Content []byte // the bytes that Digest addresses; nil when they are not at hand
+	// Config is the config that Content names, or "". A statement about it is about the artifact's family, and bound as
+	// via-config.
+	Config stemma.Digest
+	Now    time.Time // judges the keys of domains with Time None, and nothing else
 }
 
 // New checks that the domains are told apart by name, certificate authority and key.
@@ -520,6 +523,11 @@ func (v *verified) bind(art Artifact) (stemma.Binding, *refusal) {
 	switch {
 	case v.statement != nil:
 		subject, reason, detail := v.statement.Bind(art.Digest, art.Content)
+		if reason == stemma.ReasonSubjectMismatch && art.Config != "" {
+			if of, none, _ := v.statement.Bind(art.Config, nil); none == "" {
+				return stemma.Binding{Kind: stemma.BindingViaConfig, Member: art.Config, Subject: of}, nil
+			}
+		}
 		if reason != "" {
 			return b, refuse(reason, "%s", detail)
 		}

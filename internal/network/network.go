@@ -1,0 +1,116 @@
+// Package network is the only way out: everything that Stemma asks of a registry or a service goes through one Network,
+// which decides what may be connected to, by what, how often, and with whose credentials.
+//
+// References come from whoever wants an image admitted, and registries answer with addresses of their choice. So every
+// connection is checked after the name was resolved, at the moment at which it is made: a name that means something
+// public when it is looked up and something private when it is dialled does not pass.
+package network
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"time"
+)
+
+// Config is what a Network works with. The zero value reaches public addresses over TLS, with nobody's credentials.
+type Config struct {
+	// Hosts says what is known of particular hosts. Of two entries with one name the configuration is refused.
+	Hosts []Host
+
+	// AllowPrivate are addresses that may be connected to for any host, although they are not public. Link-local and
+	// metadata addresses cannot be allowed.
+	AllowPrivate []netip.Prefix
+
+	// Docker reads the user's Docker configuration and asks the credential helpers that it names.
+	Docker bool
+	// PullSecrets are Kubernetes secrets of type kubernetes.io/dockerconfigjson, as the bytes of .dockerconfigjson.
+	PullSecrets [][]byte
+	// Providers are kubelet credential providers: programs that are asked for the credentials of an image.
+	Providers *Providers
+
+	// Proxy chooses the proxy of a request. Nil: that of the environment (HTTPS_PROXY, HTTP_PROXY, NO_PROXY).
+	Proxy func(*http.Request) (*url.URL, error)
+
+	// Transport stands in for sockets. Everything that does not depend on them applies as ever. Nil: sockets.
+	Transport http.RoundTripper
+
+	// Retry bounds how often an answer is asked for again.
+	Retry Retry
+
+	// Clock tells the time. Nil: waiting for a date that a server names is not possible, and is not tried.
+	Clock func() time.Time
+	// Sleep waits. Nil: a timer. It returns the error of ctx when that ends first.
+	Sleep func(ctx context.Context, d time.Duration) error
+}
+
+// Host is what is known of one host.
+type Host struct {
+	Name      string // host[:port] as it is connected to, "registry.corp.example:5000"; lower case
+	PlainHTTP bool   // it is spoken to without TLS; implies Private
+	Private   bool   // it may have a private or loopback address
+
+	CA                []byte // PEM: the only authorities that its certificate is verified with; nil: the system's
+	ClientCertificate []byte // PEM: shown to it
+	ClientKey         []byte // PEM
+
+	// Credentials, of which Username and Password, IdentityToken or Token may be given.
+	Username, Password string
+	IdentityToken      string // OAuth2 refresh token
+	Token              string // bearer token, sent as it is
+
+	RequestsPerSecond float64 // 0: 50; the burst is twice as much
+}
+
+// Retry bounds repetition. What is repeated are requests without a body that got no answer, 429 or 5xx.
+type Retry struct {
+	Attempts int           // in all, for one request; 0: 4
+	First    time.Duration // wait before the second attempt, doubled for each further one, with jitter; 0: 250 ms
+	Longest  time.Duration // longest wait, also when a server asks for more; 0: 10 s
+	Budget   int           // repetitions for one host until some of its answers are good again; 0: 32
+}
+
+// Credential is what a host is spoken to with. The zero value is nobody.
+type Credential struct {
+	Username      string
+	Password      string
+	IdentityToken string
+	Token         string
+	Source        string // where it came from, for people: "Docker configuration ~/.docker/config.json", "provider ecr-credential-provider"
+}
+
+// Network carries requests. It is safe for concurrent use.
+type Network struct {
+	config Config
+}
+
+// New checks the configuration. It connects to nothing.
+func New(c Config) (*Network, error) {
+	return &Network{config: c}, nil
+}
+
+// RoundTrip carries one request and follows no redirect.
+func (n *Network) RoundTrip(req *http.Request) (*http.Response, error) {
+	return n.config.Transport.RoundTrip(req)
+}
+
+// PlainHTTP lists the hosts that are spoken to without TLS.
+func (n *Network) PlainHTTP() []string {
+	var names []string
+	for _, h := range n.config.Hosts {
+		if h.PlainHTTP {
+			names = append(names, h.Name)
+		}
+	}
+	return names
+}
+
+// Error says that a connection was not made, and why. It is a decision, not a failure: trying again changes nothing.
+type Error struct {
+	Host   string
+	Detail string // "it is at 10.0.0.5, a private address"
+	Hint   string // one sentence, or ""
+}
+
+func (e *Error) Error() string { return "connecting to " + e.Host + ": " + e.Detail }
