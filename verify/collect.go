@@ -18,26 +18,131 @@ import (
 
 // collector turns what was found into evidence.
 type collector struct {
-	auth *sigstore.Authenticator
-	at   time.Time
-	name string
+	auth  *sigstore.Authenticator
+	at    time.Time
+	image name
 }
 
-// node is the evidence about one manifest, and, for an index, about each child.
+// node is the evidence about one manifest; for an index, about each child; and about what is attached to it.
 func (c *collector) node(ctx context.Context, f *oci.Found) *stemma.Evidence {
 	image := f.Image
-	if c.name != "" {
-		image.Repository = c.name
+	if c.image.repository != "" {
+		image.Repository = c.image.repository
 	}
 	e := &stemma.Evidence{
-		Image: image, MediaType: f.MediaType, Platform: f.Platform, Attestation: f.AttestationManifest,
-		Places: f.Places, Unavailable: f.Unavailable, Rejected: f.Rejected, CollectedAt: c.at,
+		Image: image, From: c.image.from, MediaType: f.MediaType, ArtifactType: f.ArtifactType, Platform: f.Platform,
+		Attestation: f.AttestationManifest, Config: f.Config, Places: f.Places, Unavailable: f.Unavailable,
+		Rejected: f.Rejected, NotFetched: f.NotFetched, CollectedAt: c.at,
 	}
 	c.read(ctx, f, e, f.Raw)
+	for _, index := range f.Indexes {
+		c.inherit(ctx, index, e)
+	}
+	for _, attached := range f.Attached {
+		c.attach(ctx, f, attached, e)
+	}
 	for _, child := range f.Children {
 		e.Platforms = append(e.Platforms, c.node(ctx, child))
 	}
 	return e
+}
+
+// inherit adds the evidence about an index that lists the manifest. Its bytes were read and compared: that it lists the
+// manifest is proven, and what is said about it is said about one of its children, too, if a policy thinks so.
+func (c *collector) inherit(ctx context.Context, index *oci.Found, e *stemma.Evidence) {
+	about := c.node(ctx, index)
+	e.Indexes = append(e.Indexes, index.Image.Digest)
+	for _, a := range about.Attestations {
+		if a.Binding.Kind == stemma.BindingExact {
+			a.Binding.Kind = stemma.BindingViaIndex
+			e.Attestations = append(e.Attestations, a)
+		}
+	}
+	// One bundle may be about both: then it is provenance once, with two bindings.
+	for _, p := range about.Provenance {
+		if !slices.ContainsFunc(e.Provenance, func(o stemma.Provenance) bool { return o.Bundle == p.Bundle }) {
+			e.Provenance = append(e.Provenance, p)
+		}
+	}
+	for _, s := range about.SBOMs {
+		if !slices.ContainsFunc(e.SBOMs, func(o stemma.SBOM) bool { return o.Bundle == s.Bundle }) {
+			e.SBOMs = append(e.SBOMs, s)
+		}
+	}
+	e.Rejected = append(e.Rejected, about.Rejected...)
+	e.Unavailable = append(e.Unavailable, about.Unavailable...)
+	e.Places = append(e.Places, about.Places...)
+	e.NotFetched = append(e.NotFetched, about.NotFetched...)
+}
+
+// attach reads a manifest that is attached to another one. Who signs it as a whole signs the statements in it: that is
+// how BuildKit's provenance, which nobody signs by itself, comes to be said by somebody.
+func (c *collector) attach(ctx context.Context, f, attached *oci.Found, e *stemma.Evidence) {
+	x := c.node(ctx, attached)
+	for _, raw := range attached.Statements {
+		for _, a := range x.Attestations {
+			// Only a signature of the manifest itself: a statement about it says something, and not what lies in it.
+			if a.Signature && a.Binding.Kind == stemma.BindingExact && c.speaks(f, a, raw, e) {
+				// What is signed is no longer a statement that nobody signed.
+				e.Unsigned = slices.DeleteFunc(e.Unsigned, func(u stemma.Unsigned) bool { return u.Bundle == raw.ID() })
+			}
+		}
+	}
+	for _, file := range attached.Files {
+		if file.Data == nil {
+			continue
+		}
+		b, err := predicate.ReadFile(file.Digest, file.MediaType, file.Data)
+		switch {
+		case err != nil:
+			x.Rejected = append(x.Rejected, stemma.Rejection{
+				Bundle: file.Digest, Format: stemma.Printable(file.MediaType, 100), Place: "attached " + attached.Image.Digest.Short(),
+				Reason: stemma.ReasonMalformed, Detail: err.Error(),
+			})
+		case b != nil:
+			x.SBOMs = append(x.SBOMs, *b)
+		}
+	}
+	if len(attached.Statements) > 0 {
+		// Where its signature may lie and could not be looked for, provenance may be missing.
+		e.Unavailable = append(e.Unavailable, x.Unavailable...)
+		e.Rejected = append(e.Rejected, x.Rejected...)
+	}
+	e.Attached = append(e.Attached, x)
+}
+
+// speaks adds a statement as the word of whoever signed the manifest that it lies in, if it is about this very digest.
+func (c *collector) speaks(f *oci.Found, by stemma.Attestation, raw stemma.Raw, e *stemma.Evidence) bool {
+	s, err := stemma.ParseStatement(raw.Data)
+	if err != nil {
+		return false // it is among the rejected already, as a statement that nobody signed
+	}
+	subject, reason, _ := s.Bind(f.Image.Digest, f.Manifest)
+	if reason != "" {
+		return false
+	}
+	a := by
+	a.Signature, a.Statement = false, s
+	a.Format += " of the attestation manifest"
+	a.Binding = stemma.Binding{Kind: stemma.BindingViaManifest, Member: f.Image.Digest, Via: by.Binding.Member, Subject: subject}
+	// The same statement signed twice, and two statements under one signature, are different pieces.
+	a.Bundle = stemma.Raw{Data: raw.Data, Annotations: map[string]string{"signature": string(by.Bundle)}}.ID()
+	pr, sbom, err := predicate.Read(a)
+	if err != nil {
+		e.Rejected = append(e.Rejected, stemma.Rejection{
+			Bundle: a.Bundle, Format: a.Format, Place: raw.Place, Reason: stemma.ReasonMalformed,
+			Detail: fmt.Sprintf("signed by %s, but its predicate is not a %s: %v", a.Signer, s.PredicateType, err),
+		})
+		return true
+	}
+	e.Attestations = append(e.Attestations, a)
+	if pr != nil {
+		e.Provenance = append(e.Provenance, *pr)
+	}
+	if sbom != nil {
+		e.SBOMs = append(e.SBOMs, *sbom)
+	}
+	return true
 }
 
 // file places evidence that was given as a file under every manifest that it is about: the image asked for, or some of
@@ -110,7 +215,7 @@ func (c *collector) names(raw stemma.Raw, f *oci.Found) (statement *stemma.State
 }
 
 func (c *collector) artifact(f *oci.Found) sigstore.Artifact {
-	return sigstore.Artifact{Digest: f.Image.Digest, Content: f.Manifest, Now: c.at}
+	return sigstore.Artifact{Digest: f.Image.Digest, Content: f.Manifest, Config: f.Config, Now: c.at}
 }
 
 // piece is what became of one Raw.
@@ -208,7 +313,9 @@ func (c *collector) statement(f *oci.Found, raw stemma.Raw, reject func(stemma.R
 
 // order makes the evidence independent of the order in which it was found.
 func (c *collector) order(e *stemma.Evidence) {
-	slices.SortFunc(e.Attestations, func(a, b stemma.Attestation) int { return cmp.Compare(a.Bundle, b.Bundle) })
+	slices.SortFunc(e.Attestations, func(a, b stemma.Attestation) int {
+		return cmp.Or(cmp.Compare(a.Bundle, b.Bundle), cmp.Compare(a.Binding.Kind, b.Binding.Kind), cmp.Compare(a.Binding.Member, b.Binding.Member))
+	})
 	slices.SortFunc(e.Provenance, func(a, b stemma.Provenance) int { return cmp.Compare(a.Bundle, b.Bundle) })
 	slices.SortFunc(e.SBOMs, func(a, b stemma.SBOM) int { return cmp.Compare(a.Bundle, b.Bundle) })
 	slices.SortFunc(e.Unsigned, func(a, b stemma.Unsigned) int { return cmp.Compare(a.Bundle, b.Bundle) })
@@ -218,8 +325,10 @@ func (c *collector) order(e *stemma.Evidence) {
 	slices.SortFunc(e.Unavailable, func(a, b stemma.Unavailable) int {
 		return cmp.Or(cmp.Compare(a.Place, b.Place), strings.Compare(a.Detail, b.Detail))
 	})
-	for _, child := range e.Platforms {
-		child.Trust = e.Trust
-		c.order(child)
+	slices.Sort(e.Indexes)
+	slices.SortFunc(e.Attached, func(a, b *stemma.Evidence) int { return cmp.Compare(a.Image.Digest, b.Image.Digest) })
+	for _, part := range slices.Concat(e.Platforms, e.Attached) {
+		part.Trust = e.Trust
+		c.order(part)
 	}
 }

@@ -2,6 +2,7 @@ package verify
 
 import (
 	"context"
+	"net/netip"
 	"time"
 
 	"stemma/internal/network"
@@ -35,4 +36,13 @@ func newClient(c Config) (*oci.Client, error) {
 		return nil, &Error{Kind: Invalid, Err: err}
 	}
 	return client, nil
+}
+
+// Providers are kubelet credential providers.
+type Providers = network.Providers
+
+// LoadHosts reads a registries file: what is known of particular hosts, and which networks may be connected to although
+// they are private. name is for messages; read returns the content of a file that it refers to.
+func LoadHosts(name string, data []byte, read func(path string) ([]byte, error)) ([]Host, []netip.Prefix, error) {
+	return network.LoadHosts(name, data, read)
 }

@@ -43,7 +43,10 @@ type Config struct {
 type Request struct {
 	Image     string           // registry/repo[:tag][@digest] or oci:DIR[@digest]
 	Name      string           // for a layout, which has no name: the repository that it is an image of
+	Index     string           // digest of an index that lists the image, for an image that is the digest of one platform
 	Evidence  []policy.File    // further evidence: bundles, envelopes, or lines of either
+	Also      []string         // further repositories where evidence may lie, besides those of the policy set
+	Sources   []string         // further sources of attestations: "github=acme/app", "archivista=https://archivista.example"
 	Situation stemma.Situation // At is filled from Config.Clock when it is zero
 }
 
@@ -124,30 +127,28 @@ func (v *Verifier) Verify(ctx context.Context, r Request) (result *Result, err e
 	if r.Situation.At.IsZero() {
 		r.Situation.At = v.config.Clock().UTC().Truncate(time.Second)
 	}
-	evidence, err := v.Collect(ctx, r)
+	evidence, err := v.collect(ctx, r, true)
 	if err != nil {
 		return nil, err
 	}
 	return &Result{Decision: policy.Evaluate(v.config.Policies, evidence, r.Situation), Evidence: evidence}, nil
 }
 
-// Collect resolves the image once and returns everything that was found about that digest.
+// Collect resolves the image once and returns everything that was found about that digest, whether a policy can need it
+// or not.
 func (v *Verifier) Collect(ctx context.Context, r Request) (evidence *stemma.Evidence, err error) {
 	defer caught(&err)
-	ref, err := oci.ParseReference(r.Image)
-	if err != nil {
-		return nil, translate(err)
+	return v.collect(ctx, r, false)
+}
+
+// collect looks at the image, and lazily at no more of it than the policies that match can need.
+func (v *Verifier) collect(ctx context.Context, r Request, lazy bool) (*stemma.Evidence, error) {
+	if r.Situation.At.IsZero() {
+		r.Situation.At = v.config.Clock().UTC().Truncate(time.Second)
 	}
-	switch {
-	case r.Name != "" && ref.Layout == "":
-		// A registry's image has a name already; another one would choose another policy for it.
-		return nil, &Error{Kind: Invalid, Err: errors.New("a name for an image that has one: " + r.Image), Hint: "leave --name out; it is for oci:DIR"}
-	case r.Name != "":
-		named, err := oci.ParseReference(r.Name)
-		if err != nil || named.Layout != "" || named.Digest != "" {
-			return nil, &Error{Kind: Invalid, Err: fmt.Errorf("%q is not the name of a repository", r.Name), Hint: "write it as in the registry: ghcr.io/acme/api"}
-		}
-		r.Name = named.Repository
+	look, called, err := v.look(r, lazy)
+	if err != nil {
+		return nil, err
 	}
 	var extra []stemma.Raw
 	var refused []stemma.Rejection
@@ -158,15 +159,12 @@ func (v *Verifier) Collect(ctx context.Context, r Request) (evidence *stemma.Evi
 		}
 		extra, refused = append(extra, raws...), append(refused, rejected...)
 	}
-	found, err := v.client.Open(ctx, oci.Look{Ref: ref})
+	found, err := v.client.Open(ctx, look)
 	if err != nil {
 		return nil, translate(err)
 	}
-	if r.Situation.At.IsZero() {
-		r.Situation.At = v.config.Clock().UTC().Truncate(time.Second)
-	}
-	c := &collector{auth: v.auth, at: r.Situation.At, name: r.Name}
-	evidence = c.node(ctx, found)
+	c := &collector{auth: v.auth, at: r.Situation.At, image: called}
+	evidence := c.node(ctx, found)
 	c.file(ctx, found, evidence, extra)
 	if err := ctx.Err(); err != nil {
 		// What was not verified in time is missing, and nobody may take it for absent (INV-2).
@@ -175,12 +173,13 @@ func (v *Verifier) Collect(ctx context.Context, r Request) (evidence *stemma.Evi
 	evidence.Rejected = append(evidence.Rejected, refused...)
 	if v.config.Policies != nil || unknownSigner(evidence) {
 		// Without a policy nothing says that a domain is needed, until some evidence is by a signer of none.
-		evidence.Unavailable = append(evidence.Unavailable, v.missing...)
+		for _, e := range append([]*stemma.Evidence{evidence}, evidence.Platforms...) {
+			e.Unavailable = append(e.Unavailable, v.missing...)
+		}
 	}
 	if v.auth != nil {
 		evidence.Trust = v.auth.Trust()
 	}
-	evidence.CollectedAt = r.Situation.At
 	c.order(evidence)
 	return evidence, nil
 }

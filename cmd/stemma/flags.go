@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,7 +31,11 @@ const (
 type collecting struct {
 	roots     []string
 	evidence  []string
-	plainHTTP []string
+	reach     reaching
+	also      []string
+	sources   []string
+	index     string
+	platforms []string
 	name      string
 	cacheDir  string
 	timeout   time.Duration
@@ -45,11 +48,15 @@ func (f *collecting) add(c *cobra.Command) {
 	flags := c.Flags()
 	flags.StringArrayVar(&f.roots, "trusted-root", nil, "trusted root of a trust domain, [NAME=]`FILE`; NAME is public-good when left out. With it nothing is fetched over the network but the image. Repeatable")
 	flags.StringArrayVar(&f.evidence, "evidence", nil, "further evidence: a Sigstore bundle, a DSSE envelope, or a `FILE` with one of them a line. Repeatable")
-	flags.StringArrayVar(&f.plainHTTP, "plain-http", nil, "registry `HOST:PORT` that is spoken to without TLS. Repeatable")
+	flags.StringArrayVar(&f.also, "also", nil, "further `REPOSITORY` where evidence about the same digests may lie. Repeatable")
+	flags.StringArrayVar(&f.sources, "source", nil, "further source of attestations: github=OWNER[/REPO], gitlab=HOST/PROJECT, artifact-analysis=PROJECT or archivista=URL. Repeatable")
+	flags.StringVar(&f.index, "index", "", "`DIGEST` of an index that lists the image, when IMAGE is the digest of one platform")
+	flags.StringArrayVar(&f.platforms, "platform", nil, "`OS/ARCH` that the image is to run on; the index must list it. Repeatable")
 	flags.StringVar(&f.name, "name", "", "for oci:DIR: the `REPOSITORY` that it is an image of, which policies match")
-	flags.StringVar(&f.cacheDir, "cache-dir", defaultCacheDir(), "where trusted roots are kept between runs")
+	flags.StringVar(&f.cacheDir, "cache-dir", defaultCacheDir(), "where trusted roots and content by digest are kept between runs; empty keeps nothing")
 	flags.DurationVar(&f.timeout, "timeout", time.Minute, "how long one image may take, and the trusted roots before the first")
 	flags.StringVarP(&f.output, "output", "o", "text", "text or json")
+	f.reach.add(c)
 }
 
 func defaultCacheDir() string {
@@ -68,12 +75,6 @@ func (f *collecting) prepare() error {
 	if f.timeout <= 0 {
 		return &usageError{fmt.Errorf("a timeout of %s", f.timeout), "write a duration such as --timeout 30s"}
 	}
-	for _, host := range f.plainHTTP {
-		_, rest, scheme := strings.Cut(host, "://")
-		if scheme || host == "" || strings.ContainsAny(host, "/@ ") {
-			return &usageError{fmt.Errorf("--plain-http %q is not the name of a host", host), "write it as in the reference of the image: --plain-http " + cmp.Or(strings.Trim(rest, "/"), "localhost:5000")}
-		}
-	}
 	for _, file := range f.evidence {
 		data, err := readFile(file, maxEvidenceFile)
 		if err != nil {
@@ -90,7 +91,11 @@ func (f *collecting) again(image string, policies []string) string {
 	for _, flag := range []struct {
 		name   string
 		values []string
-	}{{"--trusted-root", f.roots}, {"--policy", policies}, {"--evidence", f.evidence}, {"--plain-http", f.plainHTTP}} {
+	}{
+		{"--trusted-root", f.roots}, {"--policy", policies}, {"--evidence", f.evidence}, {"--also", f.also},
+		{"--source", f.sources}, {"--registries", single(f.reach.registries)}, {"--plain-http", f.reach.plainHTTP}, {"--allow-private", f.reach.allowPrivate},
+		{"--index", single(f.index)},
+	} {
 		for _, v := range flag.values {
 			words = append(words, flag.name, quote(v))
 		}
@@ -111,13 +116,12 @@ func quote(word string) string {
 
 // verifier builds a Verifier from the flags.
 func (a *app) verifier(ctx context.Context, f *collecting, set *policy.Set) (*verify.Verifier, error) {
-	config := verify.Config{
-		Policies: set, CacheDir: f.cacheDir, Roots: map[string][]byte{},
-		Network: verify.Network{Docker: true, Transport: a.transport}, Clock: a.clock,
+	reach, err := f.reach.network()
+	if err != nil {
+		return nil, err
 	}
-	for _, host := range f.plainHTTP {
-		config.Network.Hosts = append(config.Network.Hosts, verify.Host{Name: host, PlainHTTP: true})
-	}
+	reach.Transport, reach.Sleep = a.transport, a.sleep
+	config := verify.Config{Policies: set, CacheDir: f.cacheDir, Roots: map[string][]byte{}, Network: reach, Clock: a.clock}
 	for _, arg := range f.roots {
 		name, file, ok := strings.Cut(arg, "=")
 		if !ok {
@@ -149,7 +153,17 @@ func (a *app) verifier(ctx context.Context, f *collecting, set *policy.Set) (*ve
 }
 
 func (f *collecting) request(image string) verify.Request {
-	return verify.Request{Image: image, Name: f.name, Evidence: f.files}
+	r := verify.Request{Image: image, Name: f.name, Evidence: f.files, Index: f.index, Also: f.also, Sources: f.sources}
+	r.Situation.Platforms = f.platforms
+	return r
+}
+
+// single is a list of one, or of none.
+func single(value string) []string {
+	if value == "" {
+		return nil
+	}
+	return []string{value}
 }
 
 // loadPolicies reads policy files, and all .yaml and .yml files of directories.

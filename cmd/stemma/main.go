@@ -70,8 +70,9 @@ type app struct {
 	stdout, stderr io.Writer
 	code           int
 
-	clock     func() time.Time  // nil: time.Now
-	transport http.RoundTripper // nil: the network
+	clock     func() time.Time                           // nil: time.Now
+	transport http.RoundTripper                          // nil: the network
+	sleep     func(context.Context, time.Duration) error // between attempts; nil: a timer
 }
 
 // run is the whole program. Whatever happens in it, nothing is allowed by accident.

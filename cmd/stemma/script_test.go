@@ -89,6 +89,7 @@ func expand(ts *testscript.TestScript, args []string) []string {
 func execute(transport http.RoundTripper, now time.Time, args ...string) (stdout, stderr []byte, code int) {
 	var o, e bytes.Buffer
 	a := &app{stdout: &o, stderr: &e, transport: transport, clock: func() time.Time { return now }}
+	a.sleep = func(ctx context.Context, _ time.Duration) error { return ctx.Err() }
 	code = a.run(context.Background(), args)
 	return o.Bytes(), e.Bytes(), code
 }

@@ -73,7 +73,10 @@ type Found struct {
 	Children []*Found // of an index, in its order; each was compared with what the index says of it
 	Indexes  []*Found // indexes that list this manifest, with what is about them; without their Children
 	Attached []*Found // manifests about this one that hold statements nobody signed, or files; with what is about them
-	Files    []File   // of an attached artifact: layers that are SBOMs as files
+	// Statements, of an attached manifest, are those in it that are signed by nobody themselves. Of is the manifest that
+	// they are filed under, not the attached one. Nil when they were not wanted and nothing signs the manifest.
+	Statements []stemma.Raw
+	Files      []File // of an attached artifact: layers that are SBOMs as files
 }
 
 // File is a layer of an attached artifact that is no statement: a software bill of materials as it stands.

@@ -12,3 +12,8 @@ import (
 func (c *Client) ask(ctx context.Context, s Source, about stemma.Digest) (pieces []stemma.Raw, answer string, err error) {
 	return nil, "not asked", fmt.Errorf("asking %s about %s: unknown source", s.Kind, about.Short())
 }
+
+// ParseSource reads "github=acme/app" and the like.
+func ParseSource(text string) (Source, error) {
+	return Source{}, wrong(text, "no such source", "")
+}
