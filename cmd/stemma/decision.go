@@ -47,6 +47,7 @@ func (a *app) printDecision(d *stemma.Decision, asked, next string, verbose bool
 	for _, s := range d.Skipped {
 		line("note", s)
 	}
+	line("note", strings.Join(prefixed("not fetched, since nothing here needs it: ", d.NotFetched), ""))
 	if d.Verdict != stemma.Allow {
 		line("next", next+"   shows all that was found, and what each place answered")
 	}
@@ -122,6 +123,9 @@ func (a *app) printVerdict(p palette, d *stemma.Decision, asked string) {
 	if asked != d.Image.String() {
 		given = "  (you gave " + clean(asked) + ")"
 	}
+	if d.From != "" {
+		given += clean("  read from its mirror " + d.From)
+	}
 	fmt.Fprintf(a.stdout, "%s  %s%s\n", word, p.bold(clean(d.Image.String())), p.dim(given))
 	fmt.Fprintf(a.stdout, "       %s%s\n", tally(d), p.yellow(admittedAllTheSame(d)))
 	for _, ref := range d.Policies {
@@ -136,7 +140,11 @@ func (a *app) printVerdict(p palette, d *stemma.Decision, asked string) {
 
 func (a *app) printFinding(p palette, f stemma.Finding, verbose bool) {
 	if f.Outcome == stemma.Pass {
-		fmt.Fprintf(a.stdout, " %s %s  %s\n", p.green("✓"), pad(f.Rule, 22), clean(f.Got))
+		got := f.Got
+		if f.Platform != "" {
+			got = f.Platform + ": " + got
+		}
+		fmt.Fprintf(a.stdout, " %s %s  %s\n", p.green("✓"), pad(f.Rule, 22), clean(got))
 		if f.Detail != "" {
 			fmt.Fprintf(a.stdout, "   %s  %s\n", strings.Repeat(" ", 22), p.dim(clean(f.Detail)))
 		}
@@ -149,6 +157,9 @@ func (a *app) printFinding(p palette, f stemma.Finding, verbose bool) {
 	if f.Outcome != stemma.Fail {
 		mark, title = p.yellow("?"), "could not be looked at" // its title would accuse
 	}
+	if f.Advisory {
+		title += " (does not count)"
+	}
 	fmt.Fprintf(a.stdout, " %s %s  %s  %s\n", mark, pad(f.Rule, 22), pad(why(f.Reason), 28), title)
 	line := func(name, text, after string) {
 		if text == "" && after == "" {
@@ -158,6 +169,9 @@ func (a *app) printFinding(p palette, f stemma.Finding, verbose bool) {
 			after = "   " + after
 		}
 		fmt.Fprintf(a.stdout, "     %s  %s%s\n", p.dim(pad(name, 5)), clean(text), p.dim(clean(after)))
+	}
+	if f.Platform != "" {
+		line("on", strings.TrimSpace(f.Platform+" "+f.Of.Short()), "")
 	}
 	line("got", f.Got, "")
 	line("want", f.Want, f.Where)

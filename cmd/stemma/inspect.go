@@ -82,8 +82,17 @@ func (a *app) printEvidence(e *stemma.Evidence, asked string, verbose bool) {
 	if attestations > 0 {
 		head = append(head, plural(attestations, "attestation manifest"))
 	}
-	fmt.Fprintf(a.stdout, "%s → %s\n  %s\n\n", p.bold(clean(asked)), e.Image.Digest, strings.Join(head, " · "))
+	fmt.Fprintf(a.stdout, "%s → %s\n  %s\n", p.bold(clean(asked)), e.Image.Digest, strings.Join(head, " · "))
+	if e.From != "" {
+		fmt.Fprintf(a.stdout, "  %s\n", clean("a mirror of "+e.Image.Repository))
+	}
+	for _, index := range e.Indexes {
+		fmt.Fprintf(a.stdout, "  listed by the index %s\n", index.Short())
+	}
+	fmt.Fprintln(a.stdout)
+	a.printMatrix(p, e)
 	a.printPieces(p, e)
+	a.printAttached(p, e)
 	a.printClaims(p, e, verbose)
 	a.printRejected(p, e)
 	a.printPlaces(p, e)
@@ -357,30 +366,5 @@ func (a *app) printRejected(p palette, e *stemma.Evidence) {
 	}
 	if n > most {
 		fmt.Fprintf(a.stdout, "    and %d more; --output json lists all\n", n-most)
-	}
-}
-
-func (a *app) printPlaces(p palette, e *stemma.Evidence) {
-	fmt.Fprintln(a.stdout)
-	for _, n := range nodes(e) {
-		var parts []string
-		for _, place := range n.Places {
-			text := clean(place.Name) + " " + clean(place.Answer)
-			if place.Found > 0 {
-				text += fmt.Sprintf(" (%d)", place.Found)
-			}
-			parts = append(parts, text)
-		}
-		if len(parts) > 0 && !n.Attestation {
-			fmt.Fprintf(a.stdout, "  %s %s\n", p.dim("looked for "+kind(n)+" in:"), strings.Join(parts, " · "))
-		}
-	}
-	for _, n := range nodes(e) {
-		for _, u := range n.Unavailable {
-			fmt.Fprintf(a.stdout, "  %s %s: %s (%s)\n", p.yellow("could not look at"), clean(u.Place), clean(u.Detail), u.Reason)
-		}
-	}
-	for _, t := range e.Trust {
-		fmt.Fprintf(a.stdout, "  %s\n", p.dim(fmt.Sprintf("verified under %s %s", t.Name, t.Digest.Short())))
 	}
 }
