@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"time"
 
 	"oras.land/oras-go/v2/registry/remote/auth"
 
@@ -42,6 +43,10 @@ type Config struct {
 	// CacheDir keeps content addressed by digest between runs. "": nothing is kept on disk.
 	CacheDir string
 
+	// Clock tells the time, so that one place that does not answer takes only a part of what is left until the deadline,
+	// and the others are still looked at. Nil: every place may take all of it.
+	Clock func() time.Time
+
 	// Trace is told of every request on the wire. It may be called from several goroutines. Nil: nobody is.
 	Trace func(Exchange)
 }
@@ -53,37 +58,46 @@ type Client struct {
 	tokens    auth.Cache
 }
 
-// Found is a manifest or an index, with everything found about it.
+// Found is a manifest or an index, with everything found about it. What hangs below it is a tree: every Found is
+// complete in itself, and no piece is to be taken for evidence about another one than that it lies under.
 type Found struct {
 	Image               stemma.Image
 	MediaType           string
-	Manifest            []byte // exact bytes; Image.Digest is their digest
+	ArtifactType        string
+	Manifest            []byte        // exact bytes; Image.Digest is their digest
+	Config              stemma.Digest // the config that the manifest names, of a container image; "" for anything else
 	Platform            stemma.Platform
 	AttestationManifest bool // a BuildKit attestation manifest (unknown/unknown), not something that runs
 
-	Raw         []stemma.Raw         // possible evidence, by ID
-	Places      []stemma.Place       // where was looked, in a fixed order
+	Raw         []stemma.Raw         // possible evidence about this manifest, by ID; Of is its digest
+	Places      []stemma.Place       // where was looked, in a fixed order; Of may be Config, which services are asked about, too
 	Unavailable []stemma.Unavailable // what could not be looked at
 	Rejected    []stemma.Rejection   // what was found and cannot be evidence about this manifest
 	NotFetched  []string             // what exists, or may, and was left alone because it was not wanted
 
-	ArtifactType string
-	Config       stemma.Digest // the config that the manifest names
+	// Children of an index, in its order: each was compared with what the index says of it. Only the wanted ones.
+	Children []*Found
+	// Indexes list this manifest with its digest and size; their bytes were read. They have no Children here. Only the
+	// manifest that was asked for has any: a child's index is what it stands under.
+	Indexes []*Found
+	// Attached are manifests about this one that hold statements nobody signed by themselves, or files: BuildKit's
+	// attestation manifests, in-toto statements and SBOMs as artifacts. Raw of each is what signs it, or speaks of it,
+	// as a whole. An attestation manifest that is a child of the index is in Children of the index besides.
+	Attached []*Found
 
-	Children []*Found // of an index, in its order; each was compared with what the index says of it
-	Indexes  []*Found // indexes that list this manifest, with what is about them; without their Children
-	Attached []*Found // manifests about this one that hold statements nobody signed, or files; with what is about them
-	// Statements, of an attached manifest, are those in it that are signed by nobody themselves. Of is the manifest that
-	// they are filed under, not the attached one. Nil when they were not wanted and nothing signs the manifest.
+	// Statements, of an attached manifest, are those in it that nobody signed by themselves. They are in Raw of the
+	// manifest that this one is attached to, too, and Of is that. Nil when they were not wanted and nothing signs the
+	// manifest; when it could not be seen whether something does, they are here.
 	Statements []stemma.Raw
-	Files      []File // of an attached artifact: layers that are SBOMs as files
+	// Files, of an attached manifest, are layers that are SBOMs as they stand.
+	Files []File
 }
 
-// File is a layer of an attached artifact that is no statement: a software bill of materials as it stands.
+// File is a layer of an attached manifest that is no statement: a software bill of materials as it stands.
 type File struct {
 	MediaType string
 	Digest    stemma.Digest
-	Data      []byte // nil when it was not fetched
+	Data      []byte // nil when it was not wanted, or could not be fetched
 }
 
 // source is one repository, or one layout. What it returns was compared with the digest and size asked for; an error
