@@ -83,11 +83,16 @@ type Credential struct {
 // Network carries requests. It is safe for concurrent use.
 type Network struct {
 	config Config
+	keys   *keyring
 }
 
 // New checks the configuration. It connects to nothing.
 func New(c Config) (*Network, error) {
-	return &Network{config: c}, nil
+	keys, err := newKeyring(c)
+	if err != nil {
+		return nil, err
+	}
+	return &Network{config: c, keys: keys}, nil
 }
 
 // RoundTrip carries one request and follows no redirect.
