@@ -14,9 +14,9 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
-
-	"oras.land/oras-go/v2/registry/remote/auth"
 
 	"stemma"
 )
@@ -55,7 +55,10 @@ type Config struct {
 type Client struct {
 	config    Config
 	transport http.RoundTripper
-	tokens    auth.Cache
+	cache     *cache
+
+	mu     sync.Mutex
+	tokens map[string]*token // by host and repository
 }
 
 // Found is a manifest or an index, with everything found about it. What hangs below it is a tree: every Found is
@@ -104,6 +107,7 @@ type File struct {
 // is a *fault, or is taken for a failure to reach it.
 type source interface {
 	manifest(ctx context.Context, d descriptor) (*document, error)
+	named(ctx context.Context, tag string, want stemma.Digest) (*document, error) // either of the two
 	tagged(ctx context.Context, tag string) (docs []*document, answer string, err error)
 	referrers(ctx context.Context, subject stemma.Digest) (list []descriptor, answer string, err error)
 	blob(ctx context.Context, d descriptor, limit int64) ([]byte, error)
@@ -120,7 +124,11 @@ func New(c Config) (*Client, error) {
 	if slices.Contains(c.PlainHTTP, "") {
 		return nil, errors.New("configuring registries: an empty host for plain HTTP")
 	}
-	client := &Client{config: c, transport: c.Transport, tokens: auth.NewCache()}
+	kept, err := newCache(c.CacheBytes, c.CacheDir)
+	if err != nil {
+		return nil, fmt.Errorf("configuring registries: %w", err)
+	}
+	client := &Client{config: c, transport: c.Transport, cache: kept, tokens: map[string]*token{}}
 	if client.transport == nil {
 		client.transport = noTransport{}
 	}
@@ -133,18 +141,33 @@ func New(c Config) (*Client, error) {
 // and stands in Found.
 func (c *Client) Open(ctx context.Context, look Look) (*Found, error) {
 	ref := look.Ref
-	if ref.Layout == "" {
-		if ref.Repository == "" || ref.Host == "" {
-			return nil, &Error{Kind: Invalid, Ref: ref.String(), Err: errors.New("an empty reference")}
-		}
-		r := newRegistry(c, ref)
-		root, err := r.resolve(ctx, ref)
+	d := &discovery{client: c, look: look, want: look.Want, limit: c.config.Concurrency, room: newRoom(), held: &atomic.Int64{}, evidence: maxEvidenceTotal, manifests: maxManifestsTotal}
+	if err := d.alternates(); err != nil {
+		return nil, err
+	}
+	if ref.Layout != "" {
+		return d.openLayout(ctx)
+	}
+	if ref.Repository == "" || ref.Host == "" {
+		return nil, &Error{Kind: Invalid, Ref: ref.String(), Err: errors.New("an empty reference")}
+	}
+	r := newRegistry(d, ref)
+	d.repositories[0].source = r
+	top := d.add(&node{desc: descriptor{Digest: ref.Digest}})
+	if ref.Digest == "" {
+		doc, err := r.named(ctx, ref.Tag, "")
 		if err != nil {
 			return nil, opening(ref, err)
 		}
-		image := stemma.Image{Repository: ref.Repository, Digest: root.digest, Tag: ref.Tag}
-		return c.discover(ctx, r, image, root)
+		top.desc, top.doc = doc.descriptor(), doc
 	}
+	// A digest wins over a tag. What else can be asked about it does not wait for the manifest.
+	d.seekIndexes(top)
+	return d.run(ctx, top)
+}
+
+func (d *discovery) openLayout(ctx context.Context) (*Found, error) {
+	ref := d.look.Ref
 	dir, err := os.OpenRoot(ref.Layout)
 	if err != nil {
 		e := &Error{Kind: Invalid, Ref: ref.String(), Err: err, Hint: "Name the directory that holds the file oci-layout."}
@@ -162,5 +185,29 @@ func (c *Client) Open(ctx context.Context, look Look) (*Found, error) {
 	if err != nil {
 		return nil, opening(ref, err)
 	}
-	return c.discover(ctx, l, stemma.Image{Digest: root.digest}, root)
+	d.repositories[0].source = l
+	top := d.add(&node{desc: root.descriptor(), doc: root})
+	d.seekIndexes(top)
+	return d.run(ctx, top)
+}
+
+// alternates prepares the repositories besides the image's own.
+func (d *discovery) alternates() error {
+	d.repositories = []repository{{}}
+	if len(d.look.Also) > maxAlternates || len(d.look.Sources) > maxAlternates {
+		return &Error{Kind: Invalid, Ref: d.look.Ref.String(), Err: fmt.Errorf("%d further repositories and %d services, limit %d", len(d.look.Also), len(d.look.Sources), maxAlternates), Hint: "Declare fewer places of evidence."}
+	}
+	for _, name := range d.look.Also {
+		ref, err := ParseReference(name)
+		if err != nil {
+			return err
+		}
+		if ref.Layout != "" || ref.Digest != "" {
+			return wrong(name, "not a repository", "Write the repository without tag and digest: registry.example/evidence")
+		}
+		if ref.Repository != d.look.Ref.Repository && !slices.ContainsFunc(d.repositories, func(r repository) bool { return r.name == ref.Repository }) {
+			d.repositories = append(d.repositories, repository{name: ref.Repository, source: newRegistry(d, ref)})
+		}
+	}
+	return nil
 }

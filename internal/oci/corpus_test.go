@@ -235,11 +235,15 @@ func TestCorpusSavedByCosign(t *testing.T) {
 		if want.children == 2 && (f.Children[0].AttestationManifest || !f.Children[1].AttestationManifest || f.Children[0].Platform.String() != "linux/amd64") {
 			t.Errorf("%s: children are %+v, %+v", version, f.Children[0].Platform, f.Children[1].Platform)
 		}
-		// The platform by its own digest: what cosign saved is offered for it too, and is for the verifier to refuse.
+		// The platform by its own digest: what cosign saved is about the index, which lists it, and stays filed there.
 		if want.children == 2 {
 			child, err := open(t, "oci:"+at+"@"+string(f.Children[0].Image.Digest))
-			if err != nil || len(child.Raw) != 1 || child.Raw[0].Format != stemma.FormatDSSE || child.Raw[0].Of != f.Children[0].Image.Digest {
-				t.Errorf("%s: by the digest of the platform: %+v, %v", version, child, err)
+			if err != nil || len(child.Indexes) != 1 || len(child.Raw) != 1 || child.Raw[0].Format != stemma.FormatStatement || child.Raw[0].Sealed || len(child.Attached) != 1 {
+				t.Fatalf("%s: by the digest of the platform: %+v, %v", version, child.Places, err)
+			}
+			index := child.Indexes[0]
+			if index.Image.Digest != f.Image.Digest || len(index.Children) != 0 || len(index.Raw) != 1 || index.Raw[0].Format != stemma.FormatDSSE || index.Raw[0].Of != f.Image.Digest {
+				t.Errorf("%s: the index is %+v %+v", version, index.Image, index.Places)
 			}
 		}
 		var e *Error

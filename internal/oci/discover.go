@@ -5,11 +5,14 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"stemma"
 )
 
-// The places where evidence about a manifest may lie, in the order in which they are reported.
+// The places where evidence about a manifest may lie, in the order in which they are reported: first those of the
+// image's own repository, then those of each further one, then services.
 const (
 	placeReferrers = iota
 	placeFallback
@@ -17,111 +20,246 @@ const (
 	placeAtt
 	placeSBOM
 	placeChildren
-	placeCount
+	placeIndex
+	placeIndexTag
+	placesOfRepository
+
+	placeService = 1 << 16
 )
 
-func placeName(place int) string {
-	return [placeCount]string{"referrers", "fallback tag", ".sig tag", ".att tag", ".sbom tag", "index children"}[place]
+func placeName(kind int) string {
+	return [placesOfRepository]string{"referrers", "fallback tag", ".sig tag", ".att tag", ".sbom tag", "index children", "index", "index by tag"}[kind]
 }
 
-// probe is what one place answered about one manifest.
-type probe struct {
-	asked   bool
+// place is what one place answered about one manifest.
+type place struct {
+	rank    int           // of its order
+	kind    int           // placeReferrers and so on
+	name    string        // "referrers"
+	in      string        // the repository, where it is not the image's own
+	of      stemma.Digest // what was asked about
+	source  source        // where what it lists is fetched from; nil for a service
 	answer  string
 	err     error
 	list    []descriptor   // referrers and fallback tag
-	docs    []*document    // cosign tags
+	docs    []*document    // cosign's tags
+	raws    []stemma.Raw   // services
 	found   int            // pieces of possible evidence
 	skipped map[string]int // layers of media types that are not evidence
 }
 
-// node is one manifest of the image: the image itself, or a child of an index.
+// String names the place for people.
+func (p *place) String() string {
+	if p.in == "" {
+		return p.name
+	}
+	return p.name + " in " + p.in
+}
+
+// repository is one of those that are looked at: the image's own, or a further one.
+type repository struct {
+	name   string // "": the image's own
+	source source
+}
+
+// The steps of a node, each of which depends on what the requests of the one before brought.
+const (
+	stepNew    = iota // nothing was asked yet
+	stepAsked         // its manifest and its places were asked for
+	stepListed        // the manifests that places list were asked for
+	stepRead          // they were read, and evidence is being asked for
+)
+
+// node is one manifest that is looked at: the image itself, a child of an index, an index that lists it, or what is
+// attached to one of them.
 type node struct {
-	desc     descriptor // what led here
-	doc      *document  // nil until it was read, and when it could not be
-	err      error
-	depth    int
-	children []*node // of an index
-	places   [placeCount]probe
-	platform stemma.Platform
+	desc    descriptor // what led here; without a size for an image asked for by digest
+	doc     *document  // nil until it was read, and when it could not be
+	err     error
+	step    int
+	sources []source // where it is; none: where the image is
+
+	depth    int // indexes above it
+	nested   int // manifests that it is attached to, one to another
+	children []*node
+	indexes  []*node
+	attached []*node
+	of       *node         // what it is attached to
 	attests  stemma.Digest // of a BuildKit attestation manifest: the manifest that it is about
 	isAttest bool
+	isParent bool // an index that is here because it lists the image: its children are not looked at for its sake
+	opened   bool // what its manifest leads to was planned
+	sealed   bool // the attestation manifests among its children were read
 
+	places      []*place
+	platform    stemma.Platform
 	referrers   []*referrer
 	candidates  []*candidate
 	known       map[stemma.Digest]*candidate
+	pieces      int // how many candidates are fetched
+	files       []*file
+	statements  []stemma.Raw // of an attached manifest
+	holds       bool         // of an attached manifest: something in it is no statement
+	left        []string     // what was not wanted
 	rejected    []stemma.Rejection
 	unavailable []stemma.Unavailable
+	raw         []stemma.Raw
+	result      *Found
 }
 
-func (n *node) lost(place int, err error) {
-	n.unavailable = append(n.unavailable, unavailable(placeName(place), err))
+func (n *node) lost(p *place, err error) {
+	n.unavailable = append(n.unavailable, unavailable(p.String(), err))
 }
 
-func (n *node) reject(place int, d stemma.Digest, format string, reason stemma.Reason, detail string) {
-	n.rejected = append(n.rejected, stemma.Rejection{Bundle: d, Format: stemma.Printable(format, 100), Place: placeName(place), Reason: reason, Detail: stemma.Printable(detail, 300)})
+func (n *node) reject(p *place, d stemma.Digest, format string, reason stemma.Reason, detail string) {
+	n.rejected = append(n.rejected, stemma.Rejection{Bundle: d, Format: stemma.Printable(format, 100), Place: p.String(), Reason: reason, Detail: stemma.Printable(detail, 300)})
 }
 
-// discovery is one look at one image. It goes in steps, each of which has all its requests under way at once and
-// depends on what the one before found: manifests and places, referrer manifests, evidence. What is planned between
-// the steps does not depend on the order in which answers came.
+// place returns one of the image's own repository, which is added when it is not there.
+func (n *node) place(kind int) *place {
+	for _, p := range n.places {
+		if p.rank == kind {
+			return p
+		}
+	}
+	p := &place{rank: kind, kind: kind, name: placeName(kind), of: n.desc.Digest}
+	n.places = append(n.places, p)
+	return p
+}
+
+// config is the config that the manifest names, if it is that of a container image.
+func (n *node) config() *descriptor {
+	c := n.doc.body.Config
+	if n.doc.isIndex() || c == nil || isArtifact(c.MediaType) || c.check(maxManifest) != nil {
+		return nil
+	}
+	return c
+}
+
+// discovery is one look at one image. It goes in rounds, each of which has all its requests under way at once. What is
+// planned between them does not depend on the order in which answers came.
 type discovery struct {
-	source source
-	limit  int
-	nodes  []*node // in the order in which they were listed, the image first
-	bytes  int64   // of all children
+	client       *Client
+	look         Look
+	want         *Want // nil: everything
+	limit        int
+	repositories []repository
+	room         *room
+	held         *atomic.Int64
+
+	nodes     []*node // in the order in which they were found, the image first
+	family    int     // how many of them are not attached
+	seeking   []*seek
+	evidence  int64 // bytes of evidence that may still be fetched
+	manifests int64 // bytes of manifests that may still be fetched
+	pieces    map[pieceKey]*piece
 }
 
-func (c *Client) discover(ctx context.Context, src source, image stemma.Image, root *document) (*Found, error) {
-	d := &discovery{source: src, limit: c.config.Concurrency}
-	top := d.add(root.descriptor(), 0)
-	top.doc = root
-	for batch := append([]*node{top}, d.expand(top)...); len(batch) > 0; {
-		var tasks []func()
-		for _, n := range batch {
-			tasks = append(tasks, d.look(ctx, n)...)
+// task is one request, or a few that depend on each other.
+type task struct {
+	run   func(ctx context.Context)
+	vital bool // it may take all the time there is: without it there is no answer
+}
+
+// run looks at everything. An error is that of the image itself.
+func (d *discovery) run(ctx context.Context, top *node) (*Found, error) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	d.pieces = map[pieceKey]*piece{}
+	for {
+		tasks, more := d.plan(ctx, stop, top)
+		d.parallel(ctx, tasks)
+		if top.doc == nil {
+			return nil, opening(d.look.Ref, top.err)
 		}
-		d.parallel(tasks)
-		var next []*node
-		for _, n := range batch {
-			if n != top {
-				next = append(next, d.expand(n)...)
-			}
+		if !more {
+			break
 		}
-		batch = next
 	}
-	d.settle()
-	d.readReferrers(ctx)
 	for _, n := range d.nodes {
-		n.collect()
+		if n.doc != nil {
+			n.raw = n.raws(d.pieces)
+		}
 	}
-	d.sealed()
-	pieces := d.fetch(ctx)
-	return d.found(top, image, pieces), nil
+	ref := d.look.Ref
+	f := d.found(top, ref.Repository)
+	f.Image.Tag = ref.Tag
+	return f, nil
+}
+
+// plan takes every node one step further with what is known, and returns the requests of the next round. When no node
+// goes any further there is no more to do.
+func (d *discovery) plan(ctx context.Context, stop func(), top *node) (tasks []task, more bool) {
+	if top.step == stepNew {
+		tasks = append(tasks, d.seek()...)
+	} else {
+		d.judge(top)
+	}
+	for i := 0; i < len(d.nodes); i++ { // which grow meanwhile
+		n := d.nodes[i]
+		switch n.step {
+		case stepNew:
+			if n.doc == nil {
+				tasks = append(tasks, d.read(n, n == top, stop))
+			} else {
+				tasks = append(tasks, d.opened(n)...)
+			}
+			tasks = append(tasks, d.ask(n)...)
+			n.step = stepAsked
+		case stepAsked:
+			if n.doc == nil { // its index says so
+				n.step = stepRead
+				break
+			}
+			if !n.opened {
+				tasks = append(tasks, d.opened(n)...)
+			}
+			tasks = append(tasks, d.readReferrers(n)...)
+			n.step = stepListed
+		case stepListed:
+			d.collect(n)
+			n.step = stepRead
+		default:
+			continue
+		}
+		more = true
+	}
+	d.seal(top)
+	for _, n := range d.nodes {
+		tasks = append(tasks, d.fetch(n)...)
+	}
+	return tasks, more || len(tasks) > 0
 }
 
 // parallel runs tasks, at most limit at a time. A panic in one is carried over to the caller, who can recover from it:
 // in a goroutine of its own it would end the process.
-func (d *discovery) parallel(tasks []func()) {
-	next := make(chan func())
+func (d *discovery) parallel(ctx context.Context, tasks []task) {
+	next := make(chan task)
 	panics := make(chan any, len(tasks))
+	patience := d.patience(ctx)
 	var wg sync.WaitGroup
 	for range min(d.limit, len(tasks)) {
 		wg.Go(func() {
-			for task := range next {
+			for t := range next {
 				func() {
 					defer func() {
 						if p := recover(); p != nil {
 							panics <- p
 						}
 					}()
-					task()
+					if t.vital {
+						t.run(ctx)
+						return
+					}
+					bounded, cancel := context.WithTimeout(ctx, patience)
+					defer cancel()
+					t.run(bounded)
 				}()
 			}
 		})
 	}
-	for _, task := range tasks {
-		next <- task
+	for _, t := range tasks {
+		next <- t
 	}
 	close(next)
 	wg.Wait()
@@ -130,92 +268,72 @@ func (d *discovery) parallel(tasks []func()) {
 	}
 }
 
-func (d *discovery) add(desc descriptor, depth int) *node {
-	n := &node{desc: desc, depth: depth, platform: desc.Platform.value()}
-	d.nodes = append(d.nodes, n)
+// patience is how long one place may take: half of what is left, so that one that stalls is given up while there is
+// time for what the others answered.
+func (d *discovery) patience(ctx context.Context) time.Duration {
+	deadline, bounded := ctx.Deadline()
+	if !bounded || d.client.config.Clock == nil {
+		return maxWaiting
+	}
+	return min(maxWaiting, deadline.Sub(d.client.config.Clock())/2)
+}
+
+func (d *discovery) add(n *node) *node {
+	if d.nodes = append(d.nodes, n); n.of == nil {
+		d.family++
+	}
 	return n
 }
 
-// expand makes nodes of the children that an index lists.
-func (d *discovery) expand(n *node) []*node {
-	if n.doc == nil || !n.doc.isIndex() {
-		return nil
+// at are the repositories that a node's manifest, and what lies in it, is read from.
+func (d *discovery) at(n *node) []source {
+	if len(n.sources) > 0 {
+		return n.sources
 	}
-	for i, desc := range n.doc.body.Manifests {
-		if err := desc.check(maxManifest); err != nil {
-			n.lost(placeChildren, fmt.Errorf("child %d of the index: %w", i, err))
-			continue
-		}
-		// Listed twice is there once: otherwise one manifest could be made to cost thousands of requests.
-		if slices.ContainsFunc(n.children, func(c *node) bool {
-			return c.desc.Digest == desc.Digest && c.desc.Size == desc.Size && c.desc.MediaType == desc.MediaType && c.platform == desc.Platform.value()
-		}) {
-			continue
-		}
-		d.bytes += desc.Size
-		if len(d.nodes) >= maxNodes || n.depth+1 >= maxDepth || d.bytes > maxManifestsTotal {
-			n.lost(placeChildren, &fault{reason: stemma.ReasonTruncated, err: fmt.Errorf("the index lists %d manifests, of which %d were looked at", len(n.doc.body.Manifests), i)})
-			break
-		}
-		child := d.add(desc, n.depth+1)
-		if desc.Annotations[annotationReferenceType] == attestationManifest {
-			child.isAttest, child.attests = true, stemma.Digest(desc.Annotations[annotationReferenceDigest])
-		}
-		n.children = append(n.children, child)
-	}
-	return n.children
+	return []source{d.repositories[0].source}
 }
 
-// look is every question about a node that can be asked when its digest is known.
-func (d *discovery) look(ctx context.Context, n *node) []func() {
-	tasks := []func(){func() {
-		if n.doc == nil {
-			if n.doc, n.err = d.source.manifest(ctx, n.desc); n.err != nil {
+// read gets the manifest of a node. When that of the image fails there is nothing to look at.
+func (d *discovery) read(n *node, vital bool, stop func()) task {
+	return task{vital: vital, run: func(ctx context.Context) {
+		if vital {
+			if n.doc, n.err = d.at(n)[0].named(ctx, "", n.desc.Digest); n.err != nil {
+				stop()
 				return
 			}
+			n.desc = n.doc.descriptor()
+			return
 		}
-		d.readPlatform(ctx, n)
+		n.doc, n.err = d.at(n)[0].manifest(ctx, n.desc)
 	}}
-	digest := n.desc.Digest
-	tasks = append(tasks, func() {
-		p := &n.places[placeReferrers]
-		p.asked = true
-		p.list, p.answer, p.err = d.source.referrers(ctx, digest)
-	}, func() {
-		p := &n.places[placeFallback]
-		var docs []*document
-		p.asked = true
-		docs, p.answer, p.err = d.source.tagged(ctx, fallbackTag(digest))
-		for _, doc := range docs {
-			if !doc.isIndex() {
-				p.err = badAnswer("the fallback tag is not an index but %s", doc.mediaType)
-				continue
-			}
-			p.list = append(p.list, doc.body.Manifests...)
+}
+
+// opened plans what can be known once the manifest is there: the children of an index, the platform, and what services
+// keep under the digest of the config.
+func (d *discovery) opened(n *node) []task {
+	n.opened = true
+	n.isAttest = n.isAttest || n.doc.isAttestation()
+	if n.doc.isIndex() {
+		if !n.isParent && n.of == nil {
+			d.expand(n)
 		}
-	})
-	for i, suffix := range []string{".sig", ".att", ".sbom"} {
-		place, tag := placeSig+i, tagOf(digest, suffix)
-		tasks = append(tasks, func() {
-			p := &n.places[place]
-			p.asked = true
-			if len(tag) > 128 { // "<reference> as a tag MUST be at most 128 characters in length"
-				p.answer = "not asked (the digest is too long for a tag)"
-				return
-			}
-			p.docs, p.answer, p.err = d.source.tagged(ctx, tag)
-		})
+		return nil
+	}
+	config := n.config()
+	if config == nil || n.of != nil || n.isAttest {
+		return nil
+	}
+	tasks := d.services(n, config.Digest, 1)
+	// Layouts of evidence alone have no configs, and need none.
+	if n.platform == (stemma.Platform{}) && (d.want == nil || d.want.Children || len(d.want.Platforms) > 0) {
+		tasks = append(tasks, task{run: func(ctx context.Context) { d.readPlatform(ctx, n, *config) }})
 	}
 	return tasks
 }
 
 // readPlatform takes the platform from the config of a manifest that no index gives one.
-func (d *discovery) readPlatform(ctx context.Context, n *node) {
-	config := n.doc.body.Config
-	if n.platform != (stemma.Platform{}) || n.doc.isIndex() || config == nil || isArtifact(config.MediaType) {
-		return
-	}
-	data, err := d.source.blob(ctx, *config, maxManifest)
+func (d *discovery) readPlatform(ctx context.Context, n *node, config descriptor) {
+	data, err := d.at(n)[0].blob(ctx, config, maxManifest)
 	var p platform
 	if err == nil {
 		err = stemma.DecodeJSON(data, &p)
@@ -223,90 +341,154 @@ func (d *discovery) readPlatform(ctx context.Context, n *node) {
 	switch {
 	case err == nil:
 		n.platform = p.value()
-	case !isMissing(err): // layouts of evidence alone have no configs, and need none
+	case !isMissing(err):
 		n.unavailable = append(n.unavailable, unavailable("config", err))
 	}
 }
 
-// settle reports the children that could not be read, each beside its index, and takes them out.
-func (d *discovery) settle() {
-	for _, n := range d.nodes {
-		kept := n.children[:0]
-		for _, child := range n.children {
-			if child.err != nil {
-				n.lost(placeChildren, fmt.Errorf("child %s: %w", child.desc.Digest.Short(), child.err))
-				continue
-			}
-			kept = append(kept, child)
-		}
-		n.children = kept
-	}
-	live := d.nodes[:0]
-	for _, n := range d.nodes {
-		if n.doc != nil {
-			n.isAttest = n.isAttest || n.doc.isAttestation()
-			live = append(live, n)
-		}
-	}
-	d.nodes = live
-}
-
-// sealed files the statements of BuildKit's attestation manifests under the manifests that they are about. The digest
-// of the index covers them, and nobody says them.
-func (d *discovery) sealed() {
-	for _, n := range d.nodes {
-		if !n.doc.isIndex() {
+// expand makes nodes of the children that an index lists, of those that are wanted.
+func (d *discovery) expand(n *node) {
+	p := n.place(placeChildren)
+	p.answer = fmt.Sprintf("%d listed", len(n.doc.body.Manifests))
+	var platforms, attestations int
+	wanted := d.wanted(n.doc.body.Manifests)
+	known := map[pieceKey][]*node{}
+	for i, desc := range n.doc.body.Manifests {
+		if err := desc.check(maxManifest); err != nil {
+			n.lost(p, fmt.Errorf("child %d of the index: %w", i, err))
 			continue
 		}
-		p := &n.places[placeChildren]
-		p.asked, p.answer = true, fmt.Sprintf("%d listed", len(n.doc.body.Manifests))
-		for _, child := range n.children {
-			if child.desc.Annotations[annotationReferenceType] != attestationManifest {
-				continue
-			}
-			var target *node
-			for _, other := range n.children {
-				if other.desc.Digest == child.attests && other != child {
-					target = other
-					break
-				}
-			}
-			if target == nil {
-				n.reject(placeChildren, child.desc.Digest, attestationManifest, stemma.ReasonSubjectMismatch,
-					fmt.Sprintf("it is about %s, which the index does not list", child.attests))
-				continue
-			}
-			p.found += target.layers(placeChildren, child.doc, p, true)
+		// Listed twice is there once: otherwise one manifest could be made to cost thousands of requests.
+		key := pieceKey{desc.Digest, desc.Size}
+		if slices.ContainsFunc(known[key], func(c *node) bool {
+			return c.desc.MediaType == desc.MediaType && c.platform == desc.Platform.value()
+		}) {
+			continue
 		}
+		child := &node{desc: desc, depth: n.depth + 1, platform: desc.Platform.value()}
+		known[key] = append(known[key], child)
+		if desc.isAttestation() {
+			child.isAttest, child.attests = true, stemma.Digest(desc.Annotations[annotationReferenceDigest])
+		}
+		if !wanted(desc) {
+			if child.isAttest {
+				attestations++
+			} else {
+				platforms++
+			}
+			continue
+		}
+		d.manifests -= desc.Size
+		if d.family >= maxNodes || child.depth >= maxDepth || d.manifests < 0 {
+			n.lost(p, &fault{reason: stemma.ReasonTruncated, err: fmt.Errorf("the index lists %d manifests, of which %d were looked at", len(n.doc.body.Manifests), i)})
+			break
+		}
+		n.children = append(n.children, d.add(child))
+	}
+	if platforms+attestations > 0 {
+		p.answer += fmt.Sprintf(", %d not wanted", platforms+attestations)
+	}
+	n.leave(platforms, "platform of the index", "platforms of the index")
+	n.leave(attestations, "attestation manifest of the index", "attestation manifests of the index")
+}
+
+// wanted says which children of an index can be needed: those of the platforms in question, those whose platform only
+// they themselves say, and what attests any of these.
+func (d *discovery) wanted(list []descriptor) func(descriptor) bool {
+	runs := func(desc descriptor) bool {
+		p := desc.Platform.value()
+		return p == (stemma.Platform{}) || len(d.want.Platforms) == 0 || slices.ContainsFunc(d.want.Platforms, func(w stemma.Platform) bool {
+			return w.OS == p.OS && w.Architecture == p.Architecture && (w.Variant == p.Variant || w.Variant == "" || p.Variant == "")
+		})
+	}
+	about := map[stemma.Digest]bool{}
+	if d.want != nil && d.want.Children {
+		for _, desc := range list {
+			if !desc.isAttestation() && runs(desc) {
+				about[desc.Digest] = true
+			}
+		}
+	}
+	return func(desc descriptor) bool {
+		if desc.isAttestation() && d.want != nil {
+			return about[stemma.Digest(desc.Annotations[annotationReferenceDigest])]
+		}
+		return d.want == nil || d.want.Children && runs(desc)
 	}
 }
 
-// found assembles the answer.
-func (d *discovery) found(n *node, image stemma.Image, pieces map[pieceKey]piece) *Found {
-	image.Digest = n.desc.Digest
-	f := &Found{
-		Image: image, MediaType: n.doc.mediaType, Manifest: n.doc.data, Platform: n.platform, AttestationManifest: n.isAttest,
+// leave notes what exists and was not wanted.
+func (n *node) leave(count int, one, many string) {
+	if count > 0 {
+		n.left = append(n.left, counted(count, one, many))
 	}
-	f.Raw = n.raws(pieces)
-	for place := range n.places {
-		p := &n.places[place]
-		if !p.asked {
-			continue
+}
+
+func counted(count int, one, many string) string {
+	if count == 1 {
+		many = one
+	}
+	return fmt.Sprintf("%d %s", count, many)
+}
+
+// ask is every question about a node that needs no more than its digest, in every repository and to every service.
+func (d *discovery) ask(n *node) []task {
+	var tasks []task
+	last := placeAtt
+	switch {
+	case n.of != nil || n.isAttest: // nobody attaches files by a tag to what is attached itself
+	case d.want == nil:
+		last = placeSBOM
+	default:
+		n.left = append(n.left, ".sbom tag")
+	}
+	for i, r := range d.repositories {
+		for kind := placeReferrers; kind <= last; kind++ {
+			p := &place{rank: i*placesOfRepository + kind, kind: kind, name: placeName(kind), in: r.name, of: n.desc.Digest, source: r.source}
+			n.places = append(n.places, p)
+			tasks = append(tasks, task{run: p.look})
 		}
-		if p.err != nil {
-			n.lost(place, p.err)
+	}
+	if n.of == nil && !n.isAttest {
+		tasks = append(tasks, d.services(n, n.desc.Digest, 0)...)
+	}
+	return tasks
+}
+
+// look asks a place of a repository.
+func (p *place) look(ctx context.Context) {
+	switch p.kind {
+	case placeReferrers:
+		p.list, p.answer, p.err = p.source.referrers(ctx, p.of)
+	case placeFallback:
+		var docs []*document
+		docs, p.answer, p.err = p.source.tagged(ctx, fallbackTag(p.of))
+		for _, doc := range docs {
+			if !doc.isIndex() {
+				p.err = badAnswer("the fallback tag is not an index but %s", doc.mediaType)
+				continue
+			}
+			p.list = append(p.list, doc.body.Manifests...)
 		}
-		f.Places = append(f.Places, stemma.Place{Name: placeName(place), Of: n.desc.Digest, Answer: p.text(), Found: p.found})
+	default:
+		tag := tagOf(p.of, map[int]string{placeSig: ".sig", placeAtt: ".att", placeSBOM: ".sbom"}[p.kind])
+		if len(tag) > 128 { // "<reference> as a tag MUST be at most 128 characters in length"
+			p.answer = "not asked (the digest is too long for a tag)"
+			return
+		}
+		p.docs, p.answer, p.err = p.source.tagged(ctx, tag)
 	}
-	f.Unavailable = summarize(n.unavailable)
-	f.Rejected = n.rejected
-	sortRejected(f.Rejected)
-	child := image
-	child.Tag = ""
-	for _, c := range n.children {
-		f.Children = append(f.Children, d.found(c, child, pieces))
+}
+
+// services asks every service about a digest of a node's family.
+func (d *discovery) services(n *node, about stemma.Digest, member int) []task {
+	var tasks []task
+	for i, s := range d.look.Sources {
+		p := &place{rank: placeService + 2*i + member, kind: placeService, name: fmt.Sprint(s), of: about}
+		n.places = append(n.places, p)
+		tasks = append(tasks, task{run: func(ctx context.Context) { p.raws, p.answer, p.err = d.client.ask(ctx, s, about) }})
 	}
-	return f
+	return tasks
 }
 
 func tagOf(d stemma.Digest, suffix string) string {

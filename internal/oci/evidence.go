@@ -13,21 +13,36 @@ import (
 	"stemma"
 )
 
+// quality is by what possible evidence is chosen when there is more than the bounds allow.
+type quality struct {
+	rank    int // of the declared type
+	size    int64
+	created string
+	digest  stemma.Digest
+	at      int // where it stands in the lists
+}
+
 // referrer is a manifest that some place lists as being about a node.
 type referrer struct {
-	desc   descriptor
-	places []int
-	doc    *document
-	err    error
+	desc    descriptor
+	quality quality
+	places  []*place
+	doc     *document
+	err     error
 }
 
 // candidate is a layer that may be evidence about a node.
 type candidate struct {
 	layer   descriptor
 	format  stemma.Format
-	places  []int
+	quality quality
+	places  []*place
+	sources []source
+	data    []byte // of a service, which has sent it already
 	sealed  bool
-	created string // org.opencontainers.image.created of the manifest
+	idle    bool    // a statement that nobody signed: whether it is wanted is not known yet
+	chosen  bool    // it is fetched
+	holders []*node // attached manifests that it lies in
 }
 
 // pieceKey names a blob to fetch: the same digest with another size is another claim.
@@ -56,41 +71,95 @@ func declared(t string) int {
 	return 3
 }
 
-// readReferrers reads the manifests that the referrers API and the fallback tag list, at most maxPieces for a node: by
-// declared type, then the smallest, then the newest.
-func (d *discovery) readReferrers(ctx context.Context) {
-	var tasks []func()
+// choose keeps at most so many, of at most so many bytes: by turns the best by declared type, size and age, and the
+// first that is listed with the best type there is. Who wants to crowd a piece of evidence out has to declare its type,
+// be smaller, and be listed before it, two hundred times (CVE-2023-33958). What it keeps is ordered by quality.
+func choose[T comparable](list []T, of func(T) quality, most int, bytes int64) []T {
+	best := slices.Clone(list)
+	slices.SortStableFunc(best, func(x, y T) int {
+		a, b := of(x), of(y)
+		return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.size, b.size), cmp.Compare(b.created, a.created), cmp.Compare(a.digest, b.digest))
+	})
+	var listed []T
 	total := int64(0)
-	for _, n := range d.nodes {
-		n.list()
-		slices.SortStableFunc(n.referrers, func(a, b *referrer) int {
-			return cmp.Or(cmp.Compare(declared(a.desc.ArtifactType), declared(b.desc.ArtifactType)), cmp.Compare(a.desc.Size, b.desc.Size),
-				cmp.Compare(b.desc.Annotations[v1.AnnotationCreated], a.desc.Annotations[v1.AnnotationCreated]), cmp.Compare(a.desc.Digest, b.desc.Digest))
-		})
-		for i, r := range n.referrers {
-			if total += r.desc.Size; i >= maxPieces || total > maxManifestsTotal {
-				n.lost(r.places[0], &fault{reason: stemma.ReasonTruncated, err: fmt.Errorf("%d referrers, of which %d were looked at", len(n.referrers), i)})
-				n.referrers = n.referrers[:i]
-				break
-			}
-			// An attestation manifest may be a child of the index and a referrer at once (BuildKit since 0.32).
-			if i := slices.IndexFunc(d.nodes, func(n *node) bool { return n.doc.digest == r.desc.Digest && n.desc.Size == r.desc.Size }); i >= 0 && d.nodes[i].doc.mediaType == r.desc.MediaType {
-				r.doc = d.nodes[i].doc
-				continue
-			}
-			tasks = append(tasks, func() { r.doc, r.err = d.source.manifest(ctx, r.desc) })
+	for _, x := range best {
+		if total += of(x).size; of(x).rank == of(best[0]).rank {
+			listed = append(listed, x)
 		}
 	}
-	d.parallel(tasks)
+	if len(best) <= most && total <= bytes {
+		return best
+	}
+	slices.SortStableFunc(listed, func(x, y T) int { return cmp.Compare(of(x).at, of(y).at) })
+	kept := map[T]bool{}
+	turns := [2][]T{best, listed}
+	room := [2]int64{bytes, bytes / 4} // large junk that is listed first must not take it all
+	for turn := 0; len(kept) < most && len(turns[0])+len(turns[1]) > 0; turn = 1 - turn {
+		for len(turns[turn]) > 0 {
+			x := turns[turn][0]
+			turns[turn] = turns[turn][1:]
+			if size := of(x).size; !kept[x] && size <= room[turn] && size <= room[0] {
+				kept[x] = true
+				room[0] -= size
+				if turn == 1 {
+					room[1] -= size
+				}
+				break
+			}
+		}
+	}
+	return slices.DeleteFunc(best, func(x T) bool { return !kept[x] })
 }
 
-// list unites what the two places list.
+// readReferrers reads the manifests that the referrers API and the fallback tag list, at most maxPieces for a node.
+func (d *discovery) readReferrers(n *node) []task {
+	n.list()
+	all := n.referrers
+	// One node takes no more than half of what is left: what lies about the index must leave some for its platforms.
+	n.referrers = choose(n.referrers, func(r *referrer) quality { return r.quality }, maxPieces, d.manifests/2)
+	if len(n.referrers) < len(all) {
+		n.lost(all[0].places[0], &fault{reason: stemma.ReasonTruncated, err: fmt.Errorf("%d referrers, of which %d were looked at", len(all), len(n.referrers))})
+	}
+	var tasks []task
+	for _, r := range n.referrers {
+		d.manifests -= r.desc.Size
+		// An attestation manifest may be a child of the index and a referrer at once (BuildKit since 0.32).
+		if i := slices.IndexFunc(d.nodes, func(n *node) bool {
+			return n.doc != nil && n.doc.descriptor().Digest == r.desc.Digest && n.desc.Size == r.desc.Size && n.doc.mediaType == r.desc.MediaType
+		}); i >= 0 {
+			r.doc = d.nodes[i].doc
+			continue
+		}
+		tasks = append(tasks, task{run: func(ctx context.Context) {
+			for _, s := range sourcesOf(r.places) {
+				if r.doc, r.err = s.manifest(ctx, r.desc); r.err == nil {
+					return
+				}
+			}
+		}})
+	}
+	return tasks
+}
+
+// sourcesOf are the repositories that places are in.
+func sourcesOf(places []*place) []source {
+	var list []source
+	for _, p := range places {
+		if p.source != nil && !slices.Contains(list, p.source) {
+			list = append(list, p.source)
+		}
+	}
+	return list
+}
+
+// list unites what the places list. Its order is that of the lists, the first of each first: a long one must not stand
+// before what another place lists.
 func (n *node) list() {
 	known := map[pieceKey]*referrer{}
-	for _, place := range []int{placeReferrers, placeFallback} {
+	for i, p := range n.places {
 		bad := 0
 		var first error
-		for _, desc := range n.places[place].list {
+		for at, desc := range p.list {
 			if err := desc.check(maxManifest); err != nil {
 				if bad++; first == nil {
 					first = err
@@ -100,70 +169,82 @@ func (n *node) list() {
 			key := pieceKey{desc.Digest, desc.Size}
 			r := known[key]
 			if r == nil {
-				r = &referrer{desc: desc}
+				r = &referrer{desc: desc, quality: quality{declared(desc.ArtifactType), desc.Size, desc.Annotations[v1.AnnotationCreated], desc.Digest, at*len(n.places) + i}}
 				known[key] = r
 				n.referrers = append(n.referrers, r)
 			}
-			if !slices.Contains(r.places, place) {
-				r.places = append(r.places, place)
+			r.quality.rank = min(r.quality.rank, declared(desc.ArtifactType))
+			r.quality.at = min(r.quality.at, at*len(n.places)+i)
+			if !slices.Contains(r.places, p) {
+				r.places = append(r.places, p)
 			}
 		}
 		if bad > 0 {
-			n.reject(place, "", "descriptor", stemma.ReasonMalformed, fmt.Sprintf("%d of the listed descriptors, the first because: %v", bad, first))
+			n.reject(p, "", "descriptor", stemma.ReasonMalformed, fmt.Sprintf("%d of the listed descriptors, the first because: %v", bad, first))
 		}
-		n.places[place].list = nil
+		p.list = nil
 	}
 }
 
-// collect finds the layers that may be evidence in what was read about the node.
-func (n *node) collect() {
+// collect finds the layers that may be evidence in what was read about the node, and the manifests attached to it.
+func (d *discovery) collect(n *node) {
+	if n.doc == nil {
+		return
+	}
+	var attached []attachment
 	for _, r := range n.referrers {
-		place := r.places[0]
+		p := r.places[0]
 		switch {
 		case r.err != nil:
-			n.lost(place, fmt.Errorf("referrer %s: %w", r.desc.Digest.Short(), r.err))
-			continue
+			n.lost(p, fmt.Errorf("referrer %s: %w", r.desc.Digest.Short(), r.err))
 		case r.doc.body.Subject == nil:
-			n.reject(place, r.desc.Digest, "referrer", stemma.ReasonSubjectMismatch, "it is listed as a referrer and names no subject")
-			continue
+			n.reject(p, r.desc.Digest, "referrer", stemma.ReasonSubjectMismatch, "it is listed as a referrer and names no subject")
 		case r.doc.body.Subject.Digest != n.desc.Digest:
 			// "…the referrers API […] response MUST be an image index containing a list of descriptors […] Each
 			// descriptor is of an image manifest or index in the same <name> namespace with a subject field that
 			// specifies the value of <digest>."
-			n.reject(place, r.desc.Digest, "referrer", stemma.ReasonSubjectMismatch, "it is listed as a referrer and its subject is "+string(r.doc.body.Subject.Digest))
-			continue
-		}
-		for _, place := range r.places {
-			p := &n.places[place]
-			p.found += n.layers(place, r.doc, p, false)
+			n.reject(p, r.desc.Digest, "referrer", stemma.ReasonSubjectMismatch, "it is listed as a referrer and its subject is "+string(r.doc.body.Subject.Digest))
+		default:
+			attached = append(attached, attachment{doc: r.doc, places: r.places})
 		}
 	}
-	for _, place := range []int{placeSig, placeAtt} {
-		p := &n.places[place]
+	for _, p := range n.places {
 		for _, doc := range p.docs {
-			if doc.isIndex() {
-				n.reject(place, doc.digest, doc.mediaType, stemma.ReasonUnsupported, "the tag is an index, and cosign writes a manifest")
-				continue
+			switch {
+			case p.kind == placeSBOM:
+				p.found += len(doc.body.Layers)
+				attached = append(attached, attachment{doc: doc, places: []*place{p}, byTag: true})
+			case doc.isIndex():
+				n.reject(p, doc.digest, doc.mediaType, stemma.ReasonUnsupported, "the tag is an index, and cosign writes a manifest")
+			default:
+				p.found += n.layers(attachment{doc: doc, places: []*place{p}}, nil, p)
 			}
-			p.found += n.layers(place, doc, p, false)
 		}
+		for _, raw := range p.raws {
+			n.received(p, raw)
+		}
+		p.raws = nil
 	}
-	// What cosign attached as an SBOM nobody signed: it is counted, and not read.
-	for _, doc := range n.places[placeSBOM].docs {
-		n.places[placeSBOM].found += len(doc.body.Layers)
-	}
+	d.attach(n, attached)
 }
 
 // layers adds the layers of a manifest that are evidence about the node, and returns their number.
-func (n *node) layers(place int, doc *document, p *probe, sealed bool) int {
+func (n *node) layers(a attachment, holder *node, p *place) int {
 	found := 0
-	for i, layer := range doc.body.Layers {
+	for i, layer := range a.doc.body.Layers {
 		if i >= maxLayers {
-			n.lost(place, &fault{reason: stemma.ReasonTruncated, err: fmt.Errorf("%s has %d layers, of which %d were looked at", doc.digest.Short(), len(doc.body.Layers), i)})
+			n.lost(p, &fault{reason: stemma.ReasonTruncated, err: fmt.Errorf("%s has %d layers, of which %d were looked at", a.doc.digest.Short(), len(a.doc.body.Layers), i)})
 			break
 		}
 		format, ok := formatOf(layer.MediaType)
 		if !ok {
+			if holder != nil {
+				holder.holds = holder.holds || layer.MediaType != v1.MediaTypeEmptyJSON
+				if isSBOM(layer.MediaType) {
+					holder.file(layer)
+					continue
+				}
+			}
 			if p.skipped == nil {
 				p.skipped = map[string]int{}
 			}
@@ -172,13 +253,33 @@ func (n *node) layers(place int, doc *document, p *probe, sealed bool) int {
 		}
 		found++
 		if err := layer.check(maxEvidence); err != nil {
-			n.reject(place, layer.Digest, string(format), layerReason(err), err.Error())
+			n.reject(p, layer.Digest, string(format), layerReason(err), err.Error())
 			continue
 		}
 		layer.Annotations = signing(layer.Annotations)
-		n.candidate(&candidate{layer: layer, format: format, places: []int{place}, sealed: sealed, created: doc.body.Annotations[v1.AnnotationCreated]})
+		c := &candidate{
+			layer: layer, format: format, places: []*place{p}, sources: a.sources(), sealed: a.sealed,
+			quality: quality{declared(layer.MediaType), layer.Size, a.doc.body.Annotations[v1.AnnotationCreated], layer.Digest, a.at*maxLayers + i},
+		}
+		if format == stemma.FormatStatement && holder != nil {
+			c.holders = []*node{holder}
+		}
+		// A statement in an artifact of its own may be a bundle by another name, and is read to see; in BuildKit's
+		// attestation manifests nothing is signed.
+		c.idle = format == stemma.FormatStatement && a.marked
+		n.candidate(c)
 	}
 	return found
+}
+
+// received adds what a service has sent.
+func (n *node) received(p *place, raw stemma.Raw) {
+	p.found++
+	d := descriptor{MediaType: string(raw.Format), Digest: stemma.SHA256(raw.Data), Size: int64(len(raw.Data)), Annotations: raw.Annotations}
+	n.candidate(&candidate{
+		layer: d, format: raw.Format, places: []*place{p}, data: raw.Data,
+		quality: quality{rank: 0, size: d.Size, digest: d.Digest, at: p.found},
+	})
 }
 
 // layerReason: what is wrong with a layer's descriptor is wrong with the evidence, not with the look at it.
@@ -217,72 +318,112 @@ func (n *node) candidate(c *candidate) {
 		n.candidates = append(n.candidates, c)
 		return
 	}
-	if !slices.Contains(known.places, c.places[0]) {
-		known.places = append(known.places, c.places[0])
-	}
 	known.sealed = known.sealed || c.sealed
-}
-
-// fetch gets every piece once, the image's own first, within the bounds of count and size.
-func (d *discovery) fetch(ctx context.Context) map[pieceKey]piece {
-	var keys []pieceKey
-	planned := map[pieceKey]bool{}
-	total := int64(0)
-	for _, n := range d.nodes {
-		slices.SortStableFunc(n.candidates, func(a, b *candidate) int {
-			return cmp.Or(cmp.Compare(declared(a.layer.MediaType), declared(b.layer.MediaType)), cmp.Compare(a.layer.Size, b.layer.Size),
-				cmp.Compare(b.created, a.created), cmp.Compare(a.layer.Digest, b.layer.Digest))
-		})
-		for i, c := range n.candidates {
-			key := pieceKey{c.layer.Digest, c.layer.Size}
-			// Bytes that are fetched once are verified and kept as often as they are listed: each counts.
-			total += key.size
-			if i >= maxPieces || total > maxEvidenceTotal {
-				n.lost(c.places[0], &fault{reason: stemma.ReasonTruncated, err: fmt.Errorf("%d pieces of evidence, of which %d were looked at", len(n.candidates), i)})
-				n.candidates = n.candidates[:i]
-				break
-			}
-			if !planned[key] {
-				planned[key] = true
-				keys = append(keys, key)
-			}
+	known.idle = known.idle && c.idle
+	for _, p := range c.places {
+		if !slices.Contains(known.places, p) {
+			known.places = append(known.places, p)
 		}
 	}
-	got := make([]piece, len(keys))
-	var tasks []func()
-	for i, key := range keys {
-		tasks = append(tasks, func() {
-			got[i].data, got[i].err = d.source.blob(ctx, descriptor{Digest: key.digest, Size: key.size}, maxEvidence)
-		})
+	for _, s := range c.sources {
+		if !slices.Contains(known.sources, s) {
+			known.sources = append(known.sources, s)
+		}
 	}
-	d.parallel(tasks)
-	pieces := make(map[pieceKey]piece, len(keys))
-	for i, key := range keys {
-		pieces[key] = got[i]
+	for _, h := range c.holders {
+		if !slices.Contains(known.holders, h) {
+			known.holders = append(known.holders, h)
+		}
 	}
-	return pieces
+}
+
+// fetch plans the pieces of a node that are to be fetched and were not yet, within the bounds of count and size.
+func (d *discovery) fetch(n *node) []task {
+	var fresh []*candidate
+	for _, c := range n.candidates {
+		if c.idle = c.idle && !d.wakes(c); !c.idle && !c.chosen {
+			fresh = append(fresh, c)
+		}
+	}
+	var tasks []task
+	kept := choose(fresh, func(c *candidate) quality { return c.quality }, maxPieces-n.pieces, d.evidence)
+	for _, c := range kept {
+		// Bytes that are fetched once are verified and kept as often as they are listed: each counts.
+		n.pieces++
+		d.evidence -= c.layer.Size
+		if c.chosen = true; c.data == nil {
+			tasks = append(tasks, d.get(pieceKey{c.layer.Digest, c.layer.Size}, c.sources)...)
+		}
+	}
+	if len(kept) < len(fresh) {
+		n.candidates = slices.DeleteFunc(n.candidates, func(c *candidate) bool { return !c.chosen && !c.idle })
+		n.lost(fresh[0].places[0], &fault{reason: stemma.ReasonTruncated, err: fmt.Errorf("%d pieces of evidence, of which %d were looked at", len(fresh), len(kept))})
+	}
+	wanted := d.want == nil || d.want.Unsigned || n.step == stepRead && n.signed()
+	for _, f := range n.files {
+		if wanted && !f.chosen && f.layer.check(maxEvidence) == nil && f.layer.Size <= d.evidence {
+			f.chosen = true
+			d.evidence -= f.layer.Size
+			tasks = append(tasks, d.get(pieceKey{f.layer.Digest, f.layer.Size}, d.at(n))...)
+		}
+	}
+	return tasks
+}
+
+// get plans one piece, once. Where it is in several repositories, each is tried until one has it.
+func (d *discovery) get(key pieceKey, from []source) []task {
+	if d.pieces[key] != nil {
+		return nil
+	}
+	got := &piece{}
+	d.pieces[key] = got
+	return []task{{run: func(ctx context.Context) {
+		for _, s := range from {
+			if got.data, got.err = s.blob(ctx, descriptor{Digest: key.digest, Size: key.size}, maxEvidence); got.err == nil {
+				return
+			}
+		}
+	}}}
+}
+
+// keep has the manifests that a statement lies in reported, although it was not read.
+func (c *candidate) keep() {
+	for _, h := range c.holders {
+		h.holds = true
+	}
 }
 
 // raws makes evidence of the pieces: one of each, wherever it was found, in the order of their IDs.
-func (n *node) raws(pieces map[pieceKey]piece) []stemma.Raw {
+func (n *node) raws(pieces map[pieceKey]*piece) []stemma.Raw {
 	// The same bytes in two forms are two pieces: otherwise evidence could be hidden by listing it as what it is not.
 	type identity struct {
 		id     stemma.Digest
 		format stemma.Format
 	}
-	var raws []stemma.Raw
-	at := map[identity]int{}
-	places := map[identity][]int{}
+	type found struct {
+		raw     stemma.Raw
+		places  []*place
+		holders []*node
+	}
+	at := map[identity]*found{}
 	for _, c := range n.candidates {
-		p := pieces[pieceKey{c.layer.Digest, c.layer.Size}]
-		if p.err != nil {
-			n.lost(c.places[0], fmt.Errorf("layer %s: %w", c.layer.Digest.Short(), p.err))
+		if !c.chosen {
+			c.keep()
 			continue
 		}
-		raw := stemma.Raw{Format: c.format, Data: p.data, Of: n.desc.Digest, Sealed: c.sealed}
+		raw := stemma.Raw{Format: c.format, Data: c.data, Of: n.desc.Digest, Sealed: c.sealed}
+		if c.data == nil {
+			p := pieces[pieceKey{c.layer.Digest, c.layer.Size}]
+			if p.err != nil {
+				n.lost(c.places[0], fmt.Errorf("layer %s: %w", c.layer.Digest.Short(), p.err))
+				c.keep()
+				continue
+			}
+			raw.Data = p.data
+		}
 		if raw.Format == stemma.FormatStatement {
 			// Some store signed statements under the media type of the statement.
-			if is := classify(p.data).format; is == stemma.FormatBundle || is == stemma.FormatDSSE {
+			if is := classify(raw.Data).format; is == stemma.FormatBundle || is == stemma.FormatDSSE {
 				raw.Format = is
 			}
 		}
@@ -290,72 +431,35 @@ func (n *node) raws(pieces map[pieceKey]piece) []stemma.Raw {
 			raw.Annotations = c.layer.Annotations
 		}
 		id := identity{raw.ID(), raw.Format}
-		i, ok := at[id]
-		if !ok {
-			i = len(raws)
-			at[id] = i
-			raws = append(raws, raw)
+		f := at[id]
+		if f == nil {
+			f = &found{raw: raw}
+			at[id] = f
 		}
-		raws[i].Sealed = raws[i].Sealed || c.sealed
-		places[id] = append(places[id], c.places...)
-	}
-	for id, i := range at {
-		var names []string
-		for _, place := range slices.Compact(slices.Sorted(slices.Values(places[id]))) {
-			names = append(names, placeName(place))
-		}
-		raws[i].Place = strings.Join(names, ", ")
+		f.raw.Sealed = f.raw.Sealed || c.sealed
+		f.places = append(f.places, c.places...)
+		f.holders = append(f.holders, c.holders...)
 	}
 	order := slices.SortedFunc(maps.Keys(at), func(a, b identity) int {
 		return cmp.Or(cmp.Compare(a.id, b.id), cmp.Compare(a.format, b.format))
 	})
-	sorted := make([]stemma.Raw, len(order))
-	for i, id := range order {
-		sorted[i] = raws[at[id]]
+	var sorted []stemma.Raw
+	for _, id := range order {
+		f := at[id]
+		slices.SortFunc(f.places, func(a, b *place) int { return cmp.Compare(a.rank, b.rank) })
+		var names []string
+		for _, p := range slices.Compact(f.places) {
+			if name := p.String(); !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+		f.raw.Place = strings.Join(names, ", ")
+		sorted = append(sorted, f.raw)
+		for i, h := range f.holders {
+			if f.raw.Format == stemma.FormatStatement && !slices.Contains(f.holders[:i], h) {
+				h.statements = append(h.statements, f.raw)
+			}
+		}
 	}
 	return sorted
-}
-
-// text is what a place answered, with what lies there and was not read.
-func (p *probe) text() string {
-	s := p.answer
-	for _, t := range slices.Sorted(maps.Keys(p.skipped)) {
-		s += fmt.Sprintf("; %d of type %s not read", p.skipped[t], cmp.Or(t, `""`))
-	}
-	return s
-}
-
-// summarize keeps a few of many failures of the same kind: one dead registry is one thing to report.
-func summarize(list []stemma.Unavailable) []stemma.Unavailable {
-	const most = 4
-	type group struct {
-		place  string
-		reason stemma.Reason
-	}
-	slices.SortFunc(list, func(a, b stemma.Unavailable) int {
-		return cmp.Or(cmp.Compare(a.Place, b.Place), cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.Detail, b.Detail))
-	})
-	list = slices.Compact(list)
-	count := map[group]int{}
-	var out []stemma.Unavailable
-	for _, u := range list {
-		g := group{u.Place, u.Reason}
-		if count[g]++; count[g] <= most {
-			out = append(out, u)
-		}
-	}
-	for i := range out {
-		g := group{out[i].Place, out[i].Reason}
-		last := i+1 == len(out) || out[i+1].Place != g.place || out[i+1].Reason != g.reason
-		if over := count[g] - most; last && over > 0 {
-			out[i].Detail += fmt.Sprintf(" (and %d more)", over)
-		}
-	}
-	return out
-}
-
-func sortRejected(list []stemma.Rejection) {
-	slices.SortFunc(list, func(a, b stemma.Rejection) int {
-		return cmp.Or(cmp.Compare(a.Place, b.Place), cmp.Compare(a.Bundle, b.Bundle), cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.Detail, b.Detail))
-	})
 }

@@ -1,6 +1,7 @@
 package oci
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,6 +25,7 @@ type layout struct {
 	listed  map[stemma.Digest]*document // what could be read of entries
 	broken  []error                     // and what could not
 	asked   stemma.Digest               // the image, once it is resolved
+	saved   stemma.Digest               // the image that cosign saved, with the evidence that it does not name
 }
 
 func openLayout(dir *os.Root) (*layout, error) {
@@ -50,6 +52,12 @@ func openLayout(dir *os.Root) (*layout, error) {
 	}
 	l.all, l.entries = index.body.Manifests, index.body.Manifests
 	l.readListed()
+	for _, d := range l.entries {
+		if kind := d.Annotations[annotationCosignKind]; kind == cosignKindPrefix+"image" || kind == cosignKindPrefix+"imageIndex" {
+			l.saved = d.Digest
+			break
+		}
+	}
 	return l, nil
 }
 
@@ -228,13 +236,42 @@ func (l *layout) manifest(ctx context.Context, d descriptor) (*document, error) 
 	return l.get(d)
 }
 
+// named returns what index.json lists under a digest, or the first entry that bears a tag.
+func (l *layout) named(ctx context.Context, tag string, want stemma.Digest) (*document, error) {
+	if want != "" {
+		if doc := l.listed[want]; doc != nil {
+			return doc, nil
+		}
+		return nil, missing("%s is not listed", want.Short())
+	}
+	docs, _, err := l.tagged(ctx, tag)
+	if len(docs) == 0 && err == nil {
+		err = missing("no entry bears the tag %s", tag)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return docs[0], nil
+}
+
+// parents are the listed indexes that list a manifest.
+func (l *layout) parents(d descriptor) []*document {
+	var found []*document
+	for _, entry := range l.entries {
+		if doc := l.listed[entry.Digest]; doc != nil && doc.digest != d.Digest && doc.lists(d) && !slices.Contains(found, doc) {
+			found = append(found, doc)
+		}
+	}
+	return found
+}
+
 // tagged returns the entries that bear the tag. What cosign saved bears none: its kind says that it belongs to the
-// image of the layout.
+// image that was saved with it, whichever digest is asked for.
 func (l *layout) tagged(_ context.Context, tag string) ([]*document, string, error) {
 	var docs []*document
 	for _, d := range l.entries {
 		kind := strings.TrimPrefix(d.Annotations[annotationCosignKind], cosignKindPrefix)
-		saved := (kind == "sigs" || kind == "atts" || kind == "sboms") && tag == tagOf(l.asked, "."+strings.TrimSuffix(kind, "s"))
+		saved := (kind == "sigs" || kind == "atts" || kind == "sboms") && tag == tagOf(cmp.Or(l.saved, l.asked), "."+strings.TrimSuffix(kind, "s"))
 		if !saved && (tag == "" || refTag(d) != tag) {
 			continue
 		}

@@ -3,29 +3,42 @@ package oci
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"stemma"
 )
 
-// Bounds of one look at one image. None can be raised.
+// Bounds of one look at one image. None can be raised. What is kept, what is under way and what is listed together stay
+// below 64 MiB whatever a registry sends, as long as it sends evidence of a usual size.
 const (
-	maxManifest       = 4 << 20   // bytes of a manifest, an index, a page of referrers or a config
-	maxEvidence       = 64 << 20  // bytes of one piece of evidence
-	maxEvidenceTotal  = 128 << 20 // bytes of all pieces together
-	maxManifestsTotal = 64 << 20  // bytes of all manifests together
-	maxPieces         = 256       // pieces of evidence, and referrers, about one manifest
-	maxLayers         = 256       // layers of one manifest that carries evidence
-	maxNodes          = 128       // manifests of an index, at any depth
-	maxDepth          = 4         // indexes in indexes
-	maxListed         = 1024      // entries of index.json that are read
-	maxPages          = 16        // pages of referrers
-	maxReferrersBytes = 16 << 20  // bytes of all pages of one list of referrers
-	maxErrorBody      = 64 << 10  // bytes of an error or a token
-	descriptorCost    = 256       // bytes that a listed descriptor counts for, however few it is written in
+	maxManifest       = 4 << 20  // bytes of a manifest, an index, a page of referrers or a config
+	maxEvidence       = 32 << 20 // bytes of one piece of evidence
+	maxEvidenceTotal  = 32 << 20 // bytes of all pieces together
+	maxManifestsTotal = 16 << 20 // bytes of all manifests that descriptors lead to
+	maxUndeclared     = 24 << 20 // bytes of all lists and tags, whose sizes nobody declares beforehand
+	maxPieces         = 256      // pieces of evidence, and referrers, about one manifest
+	maxLayers         = 256      // layers of one manifest that carries evidence
+	maxNodes          = 128      // manifests of an index, at any depth
+	maxDepth          = 4        // indexes in indexes
+	maxAttached       = 16       // manifests attached to one manifest that are looked at
+	maxNested         = 3        // manifests attached to attached ones
+	maxIndexes        = 4        // indexes of a layout that list one manifest
+	maxAlternates     = 16       // further repositories, and services
+	maxListed         = 1024     // entries of index.json that are read
+	maxPages          = 16       // pages of referrers
+	maxReferrersBytes = 16 << 20 // bytes of all pages of one list of referrers
+	maxErrorBody      = 64 << 10 // bytes of an error or a token
+	descriptorCost    = 256      // bytes that a listed descriptor counts for, however few it is written in
 	maxRedirects      = 3
+
+	smallBody  = 256 << 10        // bytes that are read of any answer before it has to wait for room
+	roomUnit   = 4 << 20          // bytes of one unit of room
+	roomUnits  = 8                // units of room for the larger answers under way
+	maxWaiting = 60 * time.Second // for any one place
 )
 
 // Media types of Docker's format, and of evidence.
@@ -68,6 +81,11 @@ func (d descriptor) check(limit int64) error {
 		return &fault{reason: stemma.ReasonTruncated, err: fmt.Errorf("%s says it has %d bytes, limit %d", d.Digest.Short(), d.Size, limit)}
 	}
 	return nil
+}
+
+// isAttestation reports whether an index marks what it lists as a BuildKit attestation manifest.
+func (d descriptor) isAttestation() bool {
+	return d.Annotations[annotationReferenceType] == attestationManifest
 }
 
 // matches compares bytes with the descriptor that led to them: digest and size, both.
@@ -123,6 +141,13 @@ func isManifest(mediaType string) bool {
 }
 
 func (d *document) isIndex() bool { return isIndex(d.mediaType) }
+
+// lists reports whether the document is an index that lists a manifest, with its size and, if it says one, its type.
+func (d *document) lists(m descriptor) bool {
+	return d.isIndex() && slices.ContainsFunc(d.body.Manifests, func(c descriptor) bool {
+		return c.Digest == m.Digest && c.Size == m.Size && (c.MediaType == "" || c.MediaType == m.MediaType)
+	})
+}
 
 // descriptor is what would lead to the document.
 func (d *document) descriptor() descriptor {
@@ -234,4 +259,20 @@ func formatOf(mediaType string) (stemma.Format, bool) {
 		return stemma.FormatBundle, true
 	}
 	return "", false
+}
+
+// isSBOM recognises layers that are a software bill of materials as it stands.
+func isSBOM(mediaType string) bool {
+	name, _, _ := strings.Cut(mediaType, ";") // "application/vnd.cyclonedx+json;version=1.5"
+	switch strings.TrimSpace(name) {
+	case "application/spdx+json", "application/spdx+xml", "text/spdx", "text/spdx+json", "text/spdx+xml", "spdx+json", "spdx+xml",
+		"application/vnd.cyclonedx", "application/vnd.cyclonedx+json", "application/vnd.cyclonedx+xml", "application/vnd.syft+json":
+		return true
+	}
+	return false
+}
+
+// isSignature recognises layers that are signatures of a kind that is not read. Nobody signs a signature.
+func isSignature(mediaType string) bool {
+	return mediaType == "application/jose+json" || mediaType == "application/cose" || mediaType == "application/vnd.cncf.notary.signature"
 }

@@ -201,10 +201,10 @@ func FuzzManifest(f *testing.F) {
 			t.Fatalf("%s and %+v", doc.mediaType, doc.body)
 		}
 		// Whatever an index lists, its children are among it.
-		d := &discovery{limit: 1}
-		n := d.add(doc.descriptor(), 0)
-		n.doc = doc
-		for _, child := range d.expand(n) {
+		d := &discovery{manifests: maxManifestsTotal}
+		n := d.add(&node{desc: doc.descriptor(), doc: doc})
+		d.expand(n)
+		for _, child := range n.children {
 			if !strings.Contains(fmt.Sprint(doc.body.Manifests), string(child.desc.Digest)) || child.desc.check(maxManifest) != nil {
 				t.Fatalf("child %s is not listed", child.desc.Digest)
 			}

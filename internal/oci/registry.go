@@ -28,30 +28,32 @@ type registry struct {
 	base   string // "https://ghcr.io/v2/acme/api"
 	host   string
 	path   string // "acme/api"
-	client *auth.Client
-	held   atomic.Int64 // bytes of lists and tags, whose sizes nobody declares beforehand
+	client *Client
+	room   *room         // for the larger answers under way, of all repositories together
+	held   *atomic.Int64 // bytes of lists and tags, of all repositories together
 }
 
-func newRegistry(c *Client, ref Reference) *registry {
+func newRegistry(d *discovery, ref Reference) *registry {
 	scheme := "https"
-	if slices.Contains(c.config.PlainHTTP, ref.Host) {
+	if slices.Contains(d.client.config.PlainHTTP, ref.Host) {
 		scheme = "http"
 	}
-	return &registry{base: scheme + "://" + ref.Host + "/v2/" + ref.path(), host: ref.Host, path: ref.path(), client: c.session(ref.Host, ref.path())}
+	return &registry{base: scheme + "://" + ref.Host + "/v2/" + ref.path(), host: ref.Host, path: ref.path(), client: d.client, room: d.room, held: d.held}
 }
 
 const acceptManifests = v1.MediaTypeImageIndex + ", " + v1.MediaTypeImageManifest + ", " + mediaTypeDockerIndex + ", " + mediaTypeDockerManifest
 
-// resolve asks for the image once. A digest wins over a tag, which is then not asked for at all.
-func (r *registry) resolve(ctx context.Context, ref Reference) (*document, error) {
-	if ref.Digest != "" {
-		return r.named(ctx, string(ref.Digest), ref.Digest, maxManifest)
+// named gets a manifest by tag or digest. It is always asked for: whether there is such an image here, and whether one may
+// read it, is for the registry to say each time.
+func (r *registry) named(ctx context.Context, tag string, want stemma.Digest) (*document, error) {
+	if want != "" {
+		return r.getManifest(ctx, string(want), want, maxManifest)
 	}
-	return r.named(ctx, ref.Tag, "", maxManifest)
+	return r.getManifest(ctx, tag, "", maxManifest)
 }
 
-// named gets a manifest by tag or digest. Its digest is that of the bytes, never what a header says.
-func (r *registry) named(ctx context.Context, name string, want stemma.Digest, limit int64, told ...string) (*document, error) {
+// getManifest gets a manifest by tag or digest. Its digest is that of the bytes, never what a header says.
+func (r *registry) getManifest(ctx context.Context, name string, want stemma.Digest, limit int64, told ...string) (*document, error) {
 	resp, err := r.get(ctx, r.base+"/manifests/"+name, acceptManifests, limit)
 	if err != nil {
 		return nil, err
@@ -82,30 +84,49 @@ func (r *registry) named(ctx context.Context, name string, want stemma.Digest, l
 	return parseDocument(resp.body, digest, append(told, contentType)...)
 }
 
+// manifest gets what a descriptor leads to, from the cache if it is there.
 func (r *registry) manifest(ctx context.Context, d descriptor) (*document, error) {
 	if err := d.check(maxManifest); err != nil {
 		return nil, err
 	}
-	doc, err := r.named(ctx, string(d.Digest), d.Digest, d.Size, d.MediaType)
+	if data := r.client.cache.get(d.Digest, d.Size); data != nil {
+		return parseDocument(data, d.Digest, d.MediaType)
+	}
+	doc, err := r.getManifest(ctx, string(d.Digest), d.Digest, d.Size, d.MediaType)
 	if err != nil {
 		return nil, err
 	}
-	return doc, d.matches(doc.data)
+	if err := d.matches(doc.data); err != nil {
+		return nil, err
+	}
+	// What only a header calls by its type would be something else when it is read without one.
+	if doc.body.MediaType != "" {
+		r.client.cache.put(d.Digest, doc.data)
+	}
+	return doc, nil
 }
 
 func (r *registry) blob(ctx context.Context, d descriptor, limit int64) ([]byte, error) {
 	if err := d.check(limit); err != nil {
 		return nil, err
 	}
+	if data := r.client.cache.get(d.Digest, d.Size); data != nil {
+		return data, nil
+	}
+	// Only ever from the repository itself: a descriptor's "urls" are somebody's wish, and never followed (CVE-2020-15157).
 	resp, err := r.get(ctx, r.base+"/blobs/"+string(d.Digest), "application/octet-stream, */*", d.Size)
 	if err != nil {
 		return nil, err
 	}
-	return resp.body, d.matches(resp.body)
+	if err := d.matches(resp.body); err != nil {
+		return nil, err
+	}
+	r.client.cache.put(d.Digest, resp.body)
+	return resp.body, nil
 }
 
 func (r *registry) tagged(ctx context.Context, tag string) ([]*document, string, error) {
-	doc, err := r.named(ctx, tag, "", maxManifest)
+	doc, err := r.named(ctx, tag, "")
 	switch {
 	case isMissing(err):
 		return nil, "404", nil
@@ -163,7 +184,11 @@ func (r *registry) referrers(ctx context.Context, subject stemma.Digest) ([]desc
 		next, err := nextPage(resp.header, at)
 		switch {
 		case err != nil:
-			return list, answer, badAnswer("GET %s: %w", resp.url, err)
+			f := asFault(err)
+			if f.reason == stemma.ReasonUnreachable {
+				f.reason = stemma.ReasonBadAnswer
+			}
+			return list, answer, &fault{reason: f.reason, err: fmt.Errorf("GET %s: %w", resp.url, err)}
 		case next == nil:
 			return list, answer, nil
 		case seen[next.String()]:
@@ -188,7 +213,7 @@ func noReferrersAPI(err error) bool {
 // hold reports whether n more bytes may be kept. Where the bound is reached depends on the order of answers; that it
 // was reached does not, and is said.
 func (r *registry) hold(n int) bool {
-	if r.held.Add(int64(n)) <= maxManifestsTotal {
+	if r.held.Add(int64(n)) <= maxUndeclared {
 		return true
 	}
 	r.held.Add(-int64(n))
@@ -196,7 +221,7 @@ func (r *registry) hold(n int) bool {
 }
 
 func tooMuch() error {
-	return &fault{reason: stemma.ReasonTruncated, err: fmt.Errorf("more than %d MiB of lists and manifests about one image", maxManifestsTotal>>20)}
+	return &fault{reason: stemma.ReasonTruncated, err: fmt.Errorf("more than %d MiB of lists and tags about one image", maxUndeclared>>20)}
 }
 
 func statusOf(err error) string {
@@ -231,8 +256,11 @@ func nextPage(header http.Header, at *url.URL) (*url.URL, error) {
 				return nil, errors.New("header Link: not a URL")
 			}
 			next := at.ResolveReference(ref)
-			if next.Scheme != at.Scheme || next.Host != at.Host || next.User != nil || !strings.HasPrefix(next.Path, "/v2/") {
-				return nil, fmt.Errorf("header Link: the next page is at %s, not in the API of %s", stemma.Printable(next.Redacted(), 120), at.Host)
+			if next.Scheme != at.Scheme || next.Host != at.Host || next.User != nil {
+				return nil, forbidden("header Link: the next page is at %s, not in the API of %s", stemma.Printable(next.Redacted(), 120), at.Host)
+			}
+			if !strings.HasPrefix(next.Path, "/v2/") {
+				return nil, badAnswer("header Link: the next page is at %s, not in the API of %s", stemma.Printable(next.Redacted(), 120), at.Host)
 			}
 			return next, nil
 		}
@@ -257,34 +285,43 @@ type answer struct {
 	body   []byte
 }
 
+// get asks, and asks once more when the answer breaks off in the middle: connections do.
 func (r *registry) get(ctx context.Context, target, accept string, limit int64) (*answer, error) {
+	a, broken, err := r.getOnce(ctx, target, accept, limit)
+	if broken && ctx.Err() == nil {
+		a, _, err = r.getOnce(ctx, target, accept, limit)
+	}
+	return a, err
+}
+
+func (r *registry) getOnce(ctx context.Context, target, accept string, limit int64) (a *answer, broken bool, err error) {
 	scoped := auth.AppendRepositoryScope(ctx, orasregistry.Reference{Registry: r.host, Repository: r.path}, auth.ActionPull)
 	req, err := http.NewRequestWithContext(scoped, http.MethodGet, target, nil)
 	if err != nil {
-		return nil, fmt.Errorf("asking %s: %w", r.host, err)
+		return nil, false, fmt.Errorf("asking %s: %w", r.host, err)
 	}
 	req.Header.Set("Accept", accept)
-	resp, err := r.client.Do(req)
+	resp, err := r.client.session(r.host, r.path).Do(req)
 	if err != nil {
-		return nil, r.unanswered(ctx, target, err)
+		return nil, false, r.unanswered(ctx, target, err)
 	}
 	defer func() { _ = resp.Body.Close() }() // it was only read
 	if resp.StatusCode != http.StatusOK {
-		return nil, r.refused(target, resp)
+		return nil, false, r.refused(target, resp)
 	}
 	if resp.ContentLength > limit {
-		return nil, tooLong(target, limit)
+		return nil, false, tooLong(target, limit)
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
+	body, err := r.room.read(ctx, resp.Body, resp.ContentLength, limit)
 	switch {
 	case err != nil:
-		return nil, r.unanswered(ctx, target, err)
+		return nil, true, r.unanswered(ctx, target, err)
 	case int64(len(body)) > limit:
-		return nil, tooLong(target, limit)
+		return nil, false, tooLong(target, limit)
 	case resp.ContentLength >= 0 && resp.ContentLength != int64(len(body)):
-		return nil, badAnswer("GET %s: header Content-Length says %d, the answer has %d bytes", target, resp.ContentLength, len(body))
+		return nil, resp.ContentLength > int64(len(body)), badAnswer("GET %s: header Content-Length says %d, the answer has %d bytes", target, resp.ContentLength, len(body))
 	}
-	return &answer{url: target, header: resp.Header, body: body}, nil
+	return &answer{url: target, header: resp.Header, body: body}, false, nil
 }
 
 func tooLong(target string, limit int64) error {
@@ -301,7 +338,7 @@ func (r *registry) unanswered(ctx context.Context, target string, err error) err
 	var known *fault
 	switch {
 	case errors.As(err, &known):
-		return &fault{reason: known.reason, status: known.status, err: fmt.Errorf("GET %s: %w", target, known.err)}
+		return &fault{reason: known.reason, status: known.status, advice: known.advice, err: fmt.Errorf("GET %s: %w", target, known.err)}
 	case ctx.Err() != nil:
 		return &fault{reason: stemma.ReasonTimeout, err: fmt.Errorf("GET %s: %w", target, ctx.Err())}
 	case errors.Is(err, auth.ErrBasicCredentialNotFound):
@@ -314,7 +351,8 @@ func (r *registry) unanswered(ctx context.Context, target string, err error) err
 	if errors.As(err, &u) {
 		err = u.Err
 	}
-	return &fault{reason: asFault(err).reason, err: fmt.Errorf("GET %s: %w", target, err)}
+	f := asFault(err)
+	return &fault{reason: f.reason, advice: f.advice, err: fmt.Errorf("GET %s: %w", target, err)}
 }
 
 // refused reads the error body of the Distribution Specification, as far as it is one.

@@ -22,13 +22,13 @@ func (noTransport) RoundTrip(*http.Request) (*http.Response, error) {
 	return nil, errors.New("no network was configured")
 }
 
-// session makes the client through which one registry is spoken to. The authentication of the Distribution
-// Specification is oras-go's; what is added here is what it leaves to its caller.
+// session makes the client through which one repository of a registry, or a service, is asked once. The authentication
+// of the Distribution Specification is oras-go's; what is added here is what it leaves to its caller.
 func (c *Client) session(host, repository string) *auth.Client {
 	return &auth.Client{
-		Client: &http.Client{Transport: &guard{next: c.transport, host: host}, CheckRedirect: checkRedirect},
+		Client: &http.Client{Transport: &guard{next: c.transport, host: host, trace: c.config.Trace}, CheckRedirect: checkRedirect},
 		Header: http.Header{"User-Agent": {"stemma"}},
-		Cache:  c.tokens,
+		Cache:  &attempt{token: c.token(host, repository)},
 		Credential: func(ctx context.Context, asked string) (auth.Credential, error) {
 			// "cr.io" is not "ghcr.io": credentials are for exactly the host that they were configured for.
 			if asked != host {
@@ -58,12 +58,12 @@ func checkRedirect(req *http.Request, via []*http.Request) error {
 	case len(via) > maxRedirects:
 		return badAnswer("more than %d redirects", maxRedirects)
 	case req.URL.Scheme != first.Scheme:
-		return badAnswer("redirected from %s to %s", first.Scheme, req.URL.Scheme)
+		return forbidden("redirected from %s to %s", first.Scheme, stemma.Printable(req.URL.Scheme, 20))
 	case req.URL.User != nil:
-		return badAnswer("redirected to an address with credentials in it")
+		return forbidden("redirected to an address with credentials in it")
 	case req.URL.Hostname() != first.Hostname() && isForbidden(req.URL.Hostname()):
 		// A registry must not make its client talk to what only the client can reach (instance metadata, loopback).
-		return badAnswer("redirected to %s, an address that no registry serves from", req.URL.Hostname())
+		return forbidden("redirected to %s, an address that no registry serves from", req.URL.Hostname())
 	}
 	return nil
 }
@@ -83,11 +83,12 @@ func isForbidden(host string) bool {
 	return false
 }
 
-// guard is the last step before the wire. It bounds what is not content (errors and tokens), and keeps the
-// credentials of a registry from a token service that has nothing to do with it.
+// guard is the last step before the wire. It bounds what is not content (errors and tokens), keeps the credentials of a
+// registry from a token service that has nothing to do with it, and tells of each request.
 type guard struct {
-	next http.RoundTripper
-	host string
+	next  http.RoundTripper
+	host  string
+	trace func(Exchange)
 }
 
 func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -107,7 +108,25 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err == nil && (token || resp.StatusCode >= 300) {
 		resp.Body = limited{io.LimitReader(resp.Body, maxErrorBody), resp.Body}
 	}
+	if g.trace != nil {
+		g.trace(exchange(req, token, resp, err))
+	}
 	return resp, err
+}
+
+// exchange is what may be told of a request. Queries are left out: signed addresses of blob stores carry secrets there.
+func exchange(req *http.Request, token bool, resp *http.Response, err error) Exchange {
+	e := Exchange{Host: req.URL.Host, Method: req.Method, URL: (&url.URL{Scheme: req.URL.Scheme, Host: req.URL.Host, Path: req.URL.Path}).String()}
+	e.Sent, _, _ = strings.Cut(req.Header.Get("Authorization"), " ")
+	if token {
+		e.Sent = "token request"
+	}
+	if err != nil {
+		e.Err = stemma.Printable(err.Error(), 300)
+	} else {
+		e.Status = resp.StatusCode
+	}
+	return e
 }
 
 type limited struct {
