@@ -22,6 +22,7 @@ const (
 	ReasonNoSignature  Reason = "no-signature"  // signed evidence, but no signature of the image among it
 	ReasonNotStated    Reason = "not-stated"    // the evidence does not state the value at all
 
+	ReasonOmitted          Reason = "omitted"               // the release names it, and the request does not
 	ReasonNotMirrored      Reason = "evidence-not-mirrored" // read from a mirror, which has the image and nothing signed about it
 	ReasonFoundInAlternate Reason = "found-in-alternate"    // not beside the image, but in a declared alternate; stands beside a Pass
 )
@@ -88,7 +89,7 @@ const (
 // Class of the reason. An unknown code is CouldNotCheck: it can then never read as a pass nor as an accusation.
 func (r Reason) Class() Class {
 	switch r {
-	case ReasonNoPolicy, ReasonNoEvidence, ReasonNoProvenance, ReasonNoSignature, ReasonNotStated, ReasonNotMirrored, ReasonFoundInAlternate:
+	case ReasonNoPolicy, ReasonNoEvidence, ReasonNoProvenance, ReasonNoSignature, ReasonNotStated, ReasonOmitted, ReasonNotMirrored, ReasonFoundInAlternate:
 		return Absent
 	case ReasonMalformed, ReasonUnsupported, ReasonLimit, ReasonPayloadType, ReasonSignatureInvalid, ReasonSignatureCount,
 		ReasonAlgorithm, ReasonSignerUnknown, ReasonCertificateInvalid, ReasonCertificateTime, ReasonKeyTime, ReasonSCT,

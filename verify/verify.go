@@ -118,6 +118,9 @@ func New(ctx context.Context, c Config) (*Verifier, error) {
 	return v, nil
 }
 
+// now is the time of a request that does not tell it.
+func (v *Verifier) now() time.Time { return v.config.Clock().UTC().Truncate(time.Second) }
+
 // Verify collects and judges.
 func (v *Verifier) Verify(ctx context.Context, r Request) (result *Result, err error) {
 	defer caught(&err)
@@ -125,7 +128,7 @@ func (v *Verifier) Verify(ctx context.Context, r Request) (result *Result, err e
 		return nil, &Error{Kind: Invalid, Err: errors.New("verifying without a policy"), Hint: "give --policy FILE; an image without a policy is never allowed"}
 	}
 	if r.Situation.At.IsZero() {
-		r.Situation.At = v.config.Clock().UTC().Truncate(time.Second)
+		r.Situation.At = v.now()
 	}
 	evidence, err := v.collect(ctx, r, true)
 	if err != nil {
@@ -144,7 +147,7 @@ func (v *Verifier) Collect(ctx context.Context, r Request) (evidence *stemma.Evi
 // collect looks at the image, and lazily at no more of it than the policies that match can need.
 func (v *Verifier) collect(ctx context.Context, r Request, lazy bool) (*stemma.Evidence, error) {
 	if r.Situation.At.IsZero() {
-		r.Situation.At = v.config.Clock().UTC().Truncate(time.Second)
+		r.Situation.At = v.now()
 	}
 	look, called, err := v.look(r, lazy)
 	if err != nil {

@@ -26,7 +26,8 @@ func (a *app) verifyCommand() *cobra.Command {
 was wanted, by which line of which policy, on what proof, and what to do.`,
 		Example: `  stemma verify ghcr.io/acme/api:1.8.2 --policy policy.yaml
   stemma verify oci:./image --name ghcr.io/acme/api --policy policies/ --trusted-root trusted_root.json
-  stemma verify ghcr.io/acme/api@sha256:… --policy policy.yaml --evidence provenance.sigstore.json -o json`,
+  stemma verify ghcr.io/acme/api@sha256:… --policy policy.yaml --evidence provenance.sigstore.json -o json
+  stemma verify ghcr.io/acme/api@sha256:… ghcr.io/acme/web@sha256:… --policy policies/ --release release.txt`,
 		RunE: func(c *cobra.Command, args []string) error {
 			err := a.verify(c.Context(), args, &opts)
 			if err == nil || opts.output != "json" {
@@ -39,6 +40,7 @@ was wanted, by which line of which policy, on what proof, and what to do.`,
 	}
 	opts.add(c)
 	c.Flags().StringArrayVar(&opts.policies, "policy", nil, "policy `FILE` or directory. Repeatable")
+	c.Flags().StringVar(&opts.release, "release", "", "`FILE` with the images of a release, repository@digest, one a line: each that is not given is refused")
 	c.Flags().BoolVar(&opts.strict, "strict", false, "exit by the verdict, as if every policy were enforced")
 	c.Flags().BoolVarP(&opts.verbose, "verbose", "v", false, "list the requirements that are met, too")
 	return c
@@ -48,6 +50,7 @@ was wanted, by which line of which policy, on what proof, and what to do.`,
 type verifying struct {
 	collecting
 	policies        []string
+	release         string
 	strict, verbose bool
 }
 
@@ -65,16 +68,28 @@ func (a *app) verify(ctx context.Context, images []string, opts *verifying) erro
 	if err != nil {
 		return err
 	}
+	var release verify.Release
+	if opts.release != "" {
+		data, err := readFile(opts.release, maxReleaseFile)
+		if err != nil {
+			return &usageError{fmt.Errorf("reading a release: %w", err), "give the path of a file with one image a line"}
+		}
+		if release, err = verify.ReadRelease(clean(opts.release), data); err != nil {
+			return err
+		}
+	}
 	v, err := a.verifier(ctx, &opts.collecting, set)
 	if err != nil {
 		return err
 	}
-	if len(set.Trust()) == 0 {
-		return a.verifyImages(ctx, v, images, opts, nil)
+	var trust []string
+	if len(set.Trust()) > 0 {
+		trust = opts.policies // keys and roots of its own, without which inspect would not see the same
 	}
-	// Keys and roots of its own, without which inspect would not see the same.
-	return a.verifyImages(ctx, v, images, opts, opts.policies)
+	return a.verifyImages(ctx, v, images, opts, trust, release)
 }
+
+const maxReleaseFile = 1 << 20 // bytes
 
 // answers is the JSON output of verify.
 type answers struct {
@@ -91,7 +106,7 @@ type answerError struct {
 }
 
 // verifyImages judges each image. trust are the policy files that declare trust domains.
-func (a *app) verifyImages(ctx context.Context, v *verify.Verifier, images []string, opts *verifying, trust []string) error {
+func (a *app) verifyImages(ctx context.Context, v *verify.Verifier, images []string, opts *verifying, trust []string, release verify.Release) error {
 	out := answers{Decisions: []*stemma.Decision{}}
 	for _, image := range images {
 		result, err := a.one(ctx, v, image, &opts.collecting)
@@ -102,20 +117,28 @@ func (a *app) verifyImages(ctx context.Context, v *verify.Verifier, images []str
 			a.code = worse(a.code, code)
 			continue
 		}
-		a.code = worse(a.code, exitCode(result.Decision, opts.strict))
-		if opts.output == "text" {
-			if len(out.Decisions) > 0 {
-				fmt.Fprintln(a.stdout)
-			}
-			a.printDecision(result.Decision, image, opts.again(image, trust), opts.verbose)
-		}
-		out.Decisions = append(out.Decisions, result.Decision)
+		a.decided(&out, result.Decision, image, opts, trust)
+	}
+	for _, d := range v.Omitted(release, out.Decisions, opts.request("").Situation) {
+		a.decided(&out, d, d.Image.String(), opts, trust)
 	}
 	out.Exit = a.code
 	if opts.output == "json" {
 		return writeJSON(a.stdout, out)
 	}
 	return nil
+}
+
+// decided adds a decision to the answers.
+func (a *app) decided(out *answers, d *stemma.Decision, image string, opts *verifying, trust []string) {
+	a.code = worse(a.code, exitCode(d, opts.strict))
+	if opts.output == "text" {
+		if len(out.Decisions) > 0 {
+			fmt.Fprintln(a.stdout)
+		}
+		a.printDecision(d, image, opts.again(image, trust), opts.verbose)
+	}
+	out.Decisions = append(out.Decisions, d)
 }
 
 func (a *app) one(ctx context.Context, v *verify.Verifier, image string, flags *collecting) (*verify.Result, error) {
