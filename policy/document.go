@@ -52,6 +52,43 @@ type SetSpec struct {
 	Builders  map[string]Builder `yaml:"builders"`                   // shared by all policies
 	Signers   map[string]Signer  `yaml:"signers"`                    // shared by all policies
 	Help      Help               `yaml:"help"`                       // printed under every refusal
+
+	Platforms      Platforms      `yaml:"platforms" default:"index"`       // what of an index is judged: index (the digest asked for), all (each platform on evidence about itself), nodes (those of the nodes; all when they are not known), or a list: [linux/amd64, windows/amd64]
+	ConfigSubjects ConfigSubjects `yaml:"configSubjects" default:"refuse"` // refuse (default) or accept evidence whose subject is the digest of the image's config
+	Mirrors        []Mirror       `yaml:"mirrors"`                         // repositories that are copies of others; the first that fits says which
+	Evidence       []Alternate    `yaml:"evidence"`                        // further places where evidence may lie, at most 16 in all
+}
+
+// Platforms says what of an index is judged: nil is index, one of the words all and nodes stands alone, and all else
+// are patterns OS/architecture[/variant][:os.version]. Without a variant or version a pattern stands for all of them.
+type Platforms []string
+
+// ConfigSubjects says whether evidence about the config of an image counts.
+type ConfigSubjects string
+
+// Choices for evidence about a config. The zero value refuses: a config names the unpacked layers, and runtimes that
+// pull lazily do not compare them.
+const (
+	ConfigsRefused  ConfigSubjects = "refuse"
+	ConfigsAccepted ConfigSubjects = "accept"
+)
+
+// Mirror maps the name of a copy back to the name that policies match. Both names have the same {x}, and ** at the end of
+// both or of neither stands for the rest.
+type Mirror struct {
+	From Pattern `yaml:"from,required"` // the copy: registry.corp.example/hub/**
+	Is   Pattern `yaml:"is,required"`   // what it is a copy of: docker.io/**
+}
+
+// Alternate is where evidence about some images may lie besides their own repository. Captures of for may be used in
+// all the others, which are places of the same digests.
+type Alternate struct {
+	For              Pattern  `yaml:"for,required"`     // repositories of images, as in match
+	Also             []string `yaml:"also"`             // repositories: registry.corp.example/evidence/{app}
+	GitHub           string   `yaml:"github"`           // attestations of a repository or an owner: acme/{app}
+	GitLab           string   `yaml:"gitlab"`           // attestations of a project: gitlab.com/acme/{app}
+	ArtifactAnalysis string   `yaml:"artifactAnalysis"` // occurrences of a project of Google Cloud
+	Archivista       string   `yaml:"archivista"`       // a server of in-toto: https://archivista.example
 }
 
 // Unmatched is the effect on an image that no policy matches.
@@ -188,7 +225,18 @@ type Provenance struct {
 	Formats []string `yaml:"formats"`     // slsa/v1, slsa/v0.2
 	Level   int      `yaml:"level"`       // SLSA Build level
 	MaxAge  Duration `yaml:"maxAge"`      // of the proven signing time
+
+	Agreement Agreement `yaml:"agreement" default:"reported"` // where the look was cut short, that all provenance agrees is not known: reported, or, with complete, not enough
 }
+
+// Agreement says what becomes of it that not all provenance could be seen.
+type Agreement string
+
+// The two kinds of agreement. The zero value reports: whoever can make a place fail could otherwise stop deploys.
+const (
+	AgreementReported Agreement = "reported"
+	AgreementComplete Agreement = "complete"
+)
 
 // Source requires where the image was built from.
 type Source struct {
@@ -244,6 +292,14 @@ func (m *Mode) decodeYAML(d *decoder, n *yaml.Node, path string) {
 
 func (u *Unmatched) decodeYAML(d *decoder, n *yaml.Node, path string) {
 	*u = Unmatched(oneOf(d, n, path, string(UnmatchedRefuse), string(UnmatchedWarn), string(UnmatchedAllow)))
+}
+
+func (c *ConfigSubjects) decodeYAML(d *decoder, n *yaml.Node, path string) {
+	*c = ConfigSubjects(oneOf(d, n, path, string(ConfigsRefused), string(ConfigsAccepted)))
+}
+
+func (a *Agreement) decodeYAML(d *decoder, n *yaml.Node, path string) {
+	*a = Agreement(oneOf(d, n, path, string(AgreementReported), string(AgreementComplete)))
 }
 
 func (c *Choice) decodeYAML(d *decoder, n *yaml.Node, path string) {

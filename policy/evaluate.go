@@ -28,19 +28,25 @@ func Evaluate(set *Set, evidence *stemma.Evidence, situation stemma.Situation) *
 	d := &stemma.Decision{
 		Image: evidence.Image, Situation: situation, Set: set.Digest, Trust: slices.SortedFunc(slices.Values(evidence.Trust), compareTrust),
 		Policies: []stemma.PolicyRef{}, Help: set.spec.Help.String(), Version: Version,
+		From: evidence.From, NotFetched: notFetched(evidence),
 	}
 	d.Effect = stemma.Admit
 	leveled := false
+	targets := set.targets(evidence, situation)
 	for _, p := range set.policies {
 		pattern, vars, ok := p.spec.Match.match(evidence.Image.Repository)
 		if !ok {
 			continue
 		}
 		mode := cmp.Or(p.spec.Mode, Enforce)
-		j := &judgement{policy: p, spec: &p.spec, evidence: evidence, at: situation, vars: vars}
-		findings, level := j.run()
-		if p.spec.Provenance != nil && (!leveled || level < d.Level) {
-			d.Level, leveled = level, true
+		var findings []stemma.Finding
+		for _, t := range targets {
+			j := &judgement{set: &set.spec, policy: p, spec: &p.spec, top: evidence, target: t, at: situation, vars: vars}
+			found, level := j.run()
+			findings = append(findings, found...)
+			if p.spec.Provenance != nil && (!leveled || level < d.Level) {
+				d.Level, leveled = level, true
+			}
 		}
 		missing := p.spec.notRequired()
 		if len(d.Policies) > 0 {
@@ -64,6 +70,18 @@ func Evaluate(set *Set, evidence *stemma.Evidence, situation stemma.Situation) *
 	return d
 }
 
+// notFetched unites what was left alone of the image and of its platforms.
+func notFetched(e *stemma.Evidence) []string {
+	out := slices.Clone(e.NotFetched)
+	for _, c := range e.Platforms {
+		if c != nil {
+			out = append(out, notFetched(c)...)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
 func compareTrust(a, b stemma.TrustRef) int {
 	return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Digest, b.Digest))
 }
@@ -76,6 +94,9 @@ func (s *Spec) limitsAge() bool {
 // skipped says, for every trust domain under which the policy accepts identities, what its signatures need not prove.
 func (s *Set) skipped(p *loaded) []string {
 	var out []string
+	if s.spec.ConfigSubjects == ConfigsAccepted {
+		out = append(out, "configSubjects: accept (nothing compares the layers that a lazy runtime pulls with the config)")
+	}
 	for _, name := range p.trust() {
 		if name == GitHubTrust {
 			out = append(out, "trust domain github does not require: log, sct (GitHub's instance offers neither)")
@@ -150,7 +171,7 @@ func unmatched(set *Set, evidence *stemma.Evidence) stemma.Finding {
 	return f
 }
 
-// run applies every rule in force to the image. A panic outside of a rule leaves the whole policy Unknown.
+// run applies every rule in force to the target. A panic outside of a rule leaves it Unknown as a whole.
 func (j *judgement) run() (findings []stemma.Finding, level stemma.Level) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -158,6 +179,18 @@ func (j *judgement) run() (findings []stemma.Finding, level stemma.Level) {
 		}
 	}()
 	rules := slices.DeleteFunc(Rules(), func(r Rule) bool { return !r.inForce(j.policy) })
+	if j.evidence = j.target.evidence; j.evidence == nil {
+		return j.nothing(rules), 0
+	}
+	j.unavailable = j.evidence.Unavailable
+	for _, index := range j.target.above {
+		// Evidence about a platform may lie in a child of the index, such as its attestation manifest.
+		for _, u := range index.Unavailable {
+			if u.Place == unreadChildren {
+				j.unavailable = append(slices.Clip(j.unavailable), u)
+			}
+		}
+	}
 	j.collect(rules)
 	each := 0
 	for _, rule := range rules {
@@ -174,9 +207,13 @@ func (j *judgement) run() (findings []stemma.Finding, level stemma.Level) {
 	each = 0
 	for _, rule := range rules {
 		var r result
-		if rule.image != nil {
+		switch {
+		case rule.platforms != nil:
+			findings = append(findings, j.listed(rule)...)
+			continue
+		case rule.image != nil:
 			r = guard(func() result { return rule.image(j) })
-		} else {
+		default:
 			r = j.cells[each]
 			each++
 		}
@@ -187,10 +224,32 @@ func (j *judgement) run() (findings []stemma.Finding, level stemma.Level) {
 	return findings, j.decidedLevel()
 }
 
-// bound reports whether an attestation is about this very image. That its authenticator says so is not enough: the
-// manifest that it matched must be the one that is judged, never a child, a parent or a sibling.
-func (j *judgement) bound(a *stemma.Attestation) bool {
-	return a.Binding.Kind == stemma.BindingExact && a.Binding.Member == j.evidence.Image.Digest && a.Binding.Member != ""
+// listed makes the findings of a rule about what an index lists.
+func (j *judgement) listed(rule Rule) []stemma.Finding {
+	var out []stemma.Finding
+	for _, l := range rule.platforms(j) {
+		f := j.finding(rule, l.result)
+		f.Platform, f.Of = l.platform, l.of
+		out = append(out, f)
+	}
+	return out
+}
+
+// nothing makes the findings about a platform for which there is nothing to judge: every requirement has a cell, and
+// image.platform says why.
+func (j *judgement) nothing(rules []Rule) []stemma.Finding {
+	var out []stemma.Finding
+	why := j.target.listings[0].result
+	for _, rule := range rules {
+		switch {
+		case rule.platforms != nil:
+			out = append(out, j.listed(rule)...)
+		case rule.ID != "provenance.whole": // which has nothing to say of less than two provenances
+			r := result{outcome: why.outcome, reason: why.reason, got: why.got, want: why.want, path: "platforms", needs: imagePlatform().ID}
+			out = append(out, j.finding(rule, r))
+		}
+	}
+	return out
 }
 
 // collect finds the provenance about this very image and judges each by every rule that concerns one.
@@ -303,7 +362,7 @@ func (j *judgement) together(i int) result {
 	}
 	by := j.spec.Provenance.By
 	want := count(by.AtLeast, "distinct builder") + " of " + strings.Join(by.Of, ", ")
-	if u := j.unseen(want, "provenance.by"); u != nil {
+	if u := j.unseen(stemma.ReasonNoProvenance, want, "provenance.by"); u != nil {
 		return *u
 	}
 	return result{
@@ -361,7 +420,7 @@ func guard(check func() result) (r result) {
 func (j *judgement) finding(rule Rule, r result) stemma.Finding {
 	f := stemma.Finding{
 		Rule: rule.ID, Outcome: r.outcome, Reason: r.reason, Title: rule.Title, Got: r.got, Want: r.want, Detail: r.detail,
-		Proof: r.proof, Policy: j.policy.name, Where: j.policy.where(cmp.Or(r.path, "match")),
+		Proof: r.proof, Policy: j.policy.name, Where: j.policy.where(cmp.Or(r.path, "match")), Platform: j.target.platform, Of: j.target.of,
 	}
 	f.Cites = slices.Compact(slices.Sorted(slices.Values(r.cites)))
 	switch r.outcome {
@@ -369,7 +428,7 @@ func (j *judgement) finding(rule Rule, r result) stemma.Finding {
 	case stemma.Fail:
 		f.Fix = cmp.Or(r.fix, rule.Fix)
 	default:
-		f.Outcome, f.Fix = stemma.Unknown, r.fix
+		f.Outcome, f.Fix, f.Advisory = stemma.Unknown, r.fix, r.advisory
 	}
 	if f.Needs = r.needs; f.Needs != "" {
 		f.Fix = "" // what to do is said there
@@ -378,14 +437,15 @@ func (j *judgement) finding(rule Rule, r result) stemma.Finding {
 }
 
 // verdictOf: any Fail denies; else any Unknown leaves it undetermined; else at least one Pass allows. Nothing at all is
-// undetermined: the empty set never passes.
+// undetermined: the empty set never passes. What is advisory counts only when it fails.
 func verdictOf(findings []stemma.Finding) stemma.Verdict {
 	passed, unknown := false, false
 	for _, f := range findings {
-		switch f.Outcome {
-		case stemma.Fail:
+		switch {
+		case f.Outcome == stemma.Fail:
 			return stemma.Deny
-		case stemma.Pass:
+		case f.Advisory:
+		case f.Outcome == stemma.Pass:
 			passed = true
 		default:
 			unknown = true
@@ -434,13 +494,14 @@ func (s *Spec) notRequired() []string {
 // evidence that it rests on; an explanation that junk can change (which rejected piece came closest) is not part of it.
 func seal(d *stemma.Decision, evidence *stemma.Evidence) {
 	type cell struct {
-		Policy, Rule string
-		Outcome      stemma.Outcome
-		Cites        []stemma.Digest
+		Policy, Rule, Platform string
+		Of                     stemma.Digest
+		Outcome                stemma.Outcome
+		Cites                  []stemma.Digest
 	}
 	cells := make([]cell, len(d.Findings))
 	for i, f := range d.Findings {
-		cells[i] = cell{f.Policy, f.Rule, f.Outcome, f.Cites}
+		cells[i] = cell{f.Policy, f.Rule, f.Platform, f.Of, f.Outcome, f.Cites}
 	}
 	d.Decided = hash(d.Set, d.Image.Repository, d.Image.Digest, d.Situation, d.Trust, cells, d.Verdict, d.Effect)
 	d.Evidence = DigestOf(evidence)
@@ -451,7 +512,13 @@ func seal(d *stemma.Decision, evidence *stemma.Evidence) {
 // DigestOf is the digest of all that was seen of an image, whatever the order in which it was found and the time of the
 // look.
 func DigestOf(e *stemma.Evidence) stemma.Digest {
-	parts := []string{string(e.Image.Digest), e.Image.Repository}
+	parts := []string{"image " + string(hash(e.Image.Digest, e.Image.Repository, e.From, e.MediaType, e.ArtifactType, e.Platform, e.Attestation, e.Config))}
+	for _, index := range e.Indexes {
+		parts = append(parts, "index "+string(index))
+	}
+	for _, s := range e.SBOMs {
+		parts = append(parts, "sbom "+string(hash(s)))
+	}
 	for _, a := range e.Attestations {
 		parts = append(parts, "attestation "+string(hash(a.Bundle, a.Signature, a.Signer, a.Cosigners, a.Log, a.SignedAt, a.Binding)))
 	}
@@ -470,11 +537,12 @@ func DigestOf(e *stemma.Evidence) stemma.Digest {
 	for _, t := range e.Trust {
 		parts = append(parts, "trust "+t.Name+" "+string(t.Digest))
 	}
-	for _, c := range e.Platforms {
-		if c == nil {
-			continue
+	for what, list := range map[string][]*stemma.Evidence{"platform ": e.Platforms, "attached ": e.Attached} {
+		for _, c := range list {
+			if c != nil {
+				parts = append(parts, what+string(DigestOf(c)))
+			}
 		}
-		parts = append(parts, "platform "+string(DigestOf(c)))
 	}
 	slices.Sort(parts)
 	return hash(parts)

@@ -244,6 +244,12 @@ func render(d *stemma.Decision) string {
 		if f.Reason != "" {
 			fmt.Fprintf(&b, "  %s (%s)", f.Reason, f.Reason.Class())
 		}
+		if f.Platform != "" || f.Of != "" {
+			fmt.Fprintf(&b, "  [%s]", strings.TrimSpace(f.Platform+" "+f.Of.Short()))
+		}
+		if f.Advisory {
+			b.WriteString("  advisory")
+		}
 		b.WriteByte('\n')
 		for _, line := range []struct{ name, text string }{
 			{"got", f.Got}, {"want", f.Want}, {"detail", f.Detail}, {"where", f.Where}, {"fix", f.Fix},
@@ -259,6 +265,12 @@ func render(d *stemma.Decision) string {
 	for _, s := range d.Skipped {
 		fmt.Fprintf(&b, "skipped: %s\n", s)
 	}
+	for _, s := range d.NotFetched {
+		fmt.Fprintf(&b, "not fetched: %s\n", s)
+	}
+	if d.From != "" {
+		fmt.Fprintf(&b, "read from %s\n", d.From)
+	}
 	return b.String()
 }
 
@@ -269,4 +281,36 @@ func mustJSON(t testing.TB, v any) []byte {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// platformsSet is a PolicySet that says which platforms are judged.
+func platformsSet(platforms string) string {
+	return "apiVersion: policy.stemma.dev/v1alpha1\nkind: PolicySet\nmetadata: {name: acme}\nspec: {platforms: " + platforms + "}\n---\n"
+}
+
+// child is what f0 is, about a platform.
+func child(platform string) *stemma.Evidence {
+	e := f0()
+	e.Image.Digest = digest(platform)
+	e.Attestations[0].Binding.Member = e.Image.Digest
+	name, version, _ := strings.Cut(platform, ":")
+	parts := append(strings.Split(name, "/"), "", "")
+	e.Platform = stemma.Platform{OS: parts[0], Architecture: parts[1], Variant: parts[2], OSVersion: version}
+	return e
+}
+
+// index makes of evidence an index about which there is none, and which lists platforms that have f0's each.
+func index(platforms ...string) func(*stemma.Evidence) {
+	return func(e *stemma.Evidence) {
+		nothing(e)
+		e.MediaType = "application/vnd.oci.image.index.v1+json"
+		for _, p := range platforms {
+			e.Platforms = append(e.Platforms, child(p))
+		}
+	}
+}
+
+// unread is an index of which one child could not be read.
+func unread(e *stemma.Evidence) {
+	e.Unavailable = append(e.Unavailable, stemma.Unavailable{Place: "index children", Reason: stemma.ReasonUnreachable, Detail: "child sha256:0123456789ab…: 503"})
 }

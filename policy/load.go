@@ -62,7 +62,7 @@ func (p *loaded) where(path string) string {
 		if at, ok := p.places[path]; ok {
 			return at.String()
 		}
-		if at, ok := p.shared[path]; ok && strings.Count(path, ".") > 1 {
+		if at, ok := p.shared[path]; ok && (strings.Count(path, ".") > 1 || path == "spec.platforms" || path == "spec.configSubjects") {
 			return at.String()
 		}
 		i := strings.LastIndexAny(path, ".[")
@@ -278,6 +278,8 @@ func (c *checker) set(s *Set) {
 			c.fail(join("spec.signers", name), "use another name", "%q names a builder already", name)
 		}
 	}
+	c.mirrors(s.spec.Mirrors)
+	c.alternates(s.spec.Evidence)
 }
 
 // publicKey reports whether text is exactly one PKIX public key. Whether it is strong enough is for the authenticator.

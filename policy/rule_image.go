@@ -3,6 +3,8 @@ package policy
 import (
 	"bytes"
 	"cmp"
+	"slices"
+	"strings"
 
 	"stemma"
 )
@@ -24,18 +26,57 @@ func imageAuthentic() Rule {
 				}
 			}
 			if signature != nil {
-				r := pass("a signature by "+describe(signature.Signer), signature.Bundle)
-				r.proof = proof(signature)
-				return r
+				return j.authentic(signature, "a signature")
 			}
-			for _, c := range j.candidates {
-				r := pass("a provenance whose subject is this digest, signed by "+describe(c.attestation.Signer), c.attestation.Bundle)
-				r.proof = proof(c.attestation)
-				return r
+			if len(j.candidates) > 0 {
+				return j.authentic(j.candidates[0].attestation, "a provenance")
 			}
 			return j.missing(stemma.ReasonNoEvidence, "a signature or a provenance about "+j.evidence.Image.Digest.Short(), "match")
 		},
 	}
+}
+
+// authentic passes by a, and says by which tie to the image and from where.
+func (j *judgement) authentic(a *stemma.Attestation, what string) result {
+	text := what
+	switch a.Binding.Kind {
+	case stemma.BindingViaIndex:
+		text += " of the index " + a.Binding.Member.Short() + " that lists it"
+	case stemma.BindingViaConfig:
+		text += " of its config " + a.Binding.Member.Short()
+	case stemma.BindingViaManifest:
+		text += " in the signed attestation manifest " + a.Binding.Via.Short()
+	default:
+		if !a.Signature {
+			text += " whose subject is this digest"
+		}
+	}
+	if a.Signature {
+		text += " by "
+	} else {
+		text += ", signed by "
+	}
+	r := pass(text+describe(a.Signer), a.Bundle)
+	r.proof = proof(a)
+	beside := slices.ContainsFunc(j.evidence.Attestations, func(a stemma.Attestation) bool {
+		return a.Signature && j.bound(&a) && !alternate(a.Place)
+	}) || slices.ContainsFunc(j.candidates, func(c *candidate) bool { return !alternate(c.attestation.Place) })
+	if !beside {
+		r.reason, r.detail = stemma.ReasonFoundInAlternate, "not beside the image; found in "+a.Place
+	}
+	return r
+}
+
+// alternate reports whether evidence was found only in places that the set or the request declares besides the image's
+// own repository: in another repository, or at a service.
+func alternate(place string) bool {
+	for entry := range strings.SplitSeq(place, ", ") {
+		service := strings.Contains(entry, " attestations of ") || strings.HasPrefix(entry, "Artifact Analysis") || strings.HasPrefix(entry, "Archivista")
+		if strings.HasPrefix(entry, "file ") || !strings.Contains(entry, " in ") && !service {
+			return false
+		}
+	}
+	return true
 }
 
 // compareAttestations orders by content, so that the order in which evidence was found never matters.

@@ -208,9 +208,12 @@ func checkAgreement(j *judgement) result {
 	if len(cites) == 1 {
 		r.got = "one provenance"
 	}
-	if n := len(j.evidence.Unavailable); n > 0 {
-		// Anyone who can make a place fail could otherwise stop deploys; it is said and does not refuse.
-		r.detail = "as far as could be seen: " + count(n, "place") + " gave no answer"
+	if u := j.unseen(stemma.ReasonNoProvenance, "no other provenance that says otherwise", "provenance.agreement"); u != nil {
+		// Anyone who can make a place fail could otherwise stop deploys; it is said and does not refuse, unless the policy
+		// asks for more.
+		u.got, u.cites = r.got+", as far as could be seen", cites
+		u.advisory = j.spec.Provenance.Agreement != AgreementComplete
+		return *u
 	}
 	return r
 }

@@ -84,8 +84,8 @@ func checkSignature(j *judgement) result {
 		r := pass("a signature by "+strings.Join(s.accepted, ", "), s.cites...)
 		r.proof = proof(s.newest)
 		return r
-	case len(j.evidence.Unavailable) > 0:
-		return *j.unseen(want, "signature.by")
+	case len(j.unavailable) > 0:
+		return *j.unseen(stemma.ReasonNoSignature, want, "signature.by")
 	case distinct(s.untimed) >= by.AtLeast:
 		return result{outcome: stemma.Unknown, reason: stemma.ReasonNoTime, want: recent, path: "signature.maxAge", detail: "the trust domain proves no signing time"}
 	case len(s.tooOld) > 0:

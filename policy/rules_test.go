@@ -109,9 +109,18 @@ func ruleCases() []ruleCase {
 		{"source.ref", stemma.Fail, stemma.ReasonNotStated, f0Policy, many{claim(stemma.FieldRef, stemma.Claim{})}},
 		{"image.policy", stemma.Fail, stemma.ReasonNoPolicy, f0Policy, many{func(e *stemma.Evidence) { e.Image.Repository = "" }}},
 	}
+	both := platformsSet("[linux/amd64, linux/arm64]") + f0Policy
+	cases = append(cases,
+		ruleCase{"image.platform", stemma.Pass, "", both, many{index("linux/amd64", "linux/arm64")}},
+		ruleCase{"image.platform", stemma.Fail, stemma.ReasonPlatform, both, many{index("linux/s390x")}},
+		ruleCase{"image.platform", stemma.Unknown, stemma.ReasonUnreachable, both, many{index("linux/amd64"), unread}},
+		ruleCase{"image.authentic", stemma.Fail, stemma.ReasonPlatform, both, many{index("linux/s390x")}},
+		ruleCase{"image.authentic", stemma.Fail, stemma.ReasonBinding, both, many{index("linux/amd64"), func(e *stemma.Evidence) { add(e, "bundle", githubSigner(trustedSAN)); nothing(e.Platforms[0]) }}},
+		ruleCase{"image.authentic", stemma.Fail, stemma.ReasonNotMirrored, f0Policy, many{nothing, func(e *stemma.Evidence) { e.From = "registry.corp.example/hub/app" }}},
+	)
 	// Without provenance, and with a place that gave no answer, no rule about provenance knows anything.
 	for _, r := range Rules() {
-		if r.ID != "signature.by" && r.ID != "provenance.whole" {
+		if r.ID != "signature.by" && r.ID != "provenance.whole" && r.ID != "image.platform" {
 			cases = append(cases, ruleCase{r.ID, stemma.Unknown, stemma.ReasonRateLimited, f0Policy, many{unavailable}})
 		}
 	}
@@ -160,8 +169,14 @@ func TestRules(t *testing.T) {
 		if r.Title == "" || r.Why == "" || r.Fix == "" || r.Since == "" {
 			t.Errorf("%s lacks title, why, fix or since", r.ID)
 		}
-		if (r.image == nil) == (r.each == nil) && r.ID != "image.policy" {
-			t.Errorf("%s must judge either the image or each provenance", r.ID)
+		kinds := 0
+		for _, is := range []bool{r.image != nil, r.each != nil, r.platforms != nil} {
+			if is {
+				kinds++
+			}
+		}
+		if kinds != 1 && r.ID != "image.policy" {
+			t.Errorf("%s must judge the image, each provenance, or what an index lists", r.ID)
 		}
 		checkKeys(t, r.Fix)
 	}

@@ -94,11 +94,59 @@ func TestAgreementOfAll(t *testing.T) {
 		e.Attestations = append([]stemma.Attestation{a}, e.Attestations...)
 	}
 	allowed(t, evaluate(t, f0Policy, twin))
-	// What could not be seen is said, and refuses nothing that was seen.
-	d := evaluate(t, f0Policy, func(e *stemma.Evidence) { e.Unavailable = []stemma.Unavailable{away()} })
+	// What could not be seen is said, and refuses nothing that was seen, unless the policy asks for complete agreement.
+	cut := func(e *stemma.Evidence) {
+		e.Unavailable = []stemma.Unavailable{{Place: "referrers", Reason: stemma.ReasonTruncated, Detail: "10001 referrers, of which 256 were looked at"}}
+	}
+	complete := change(t, f0Policy, "maxAge: 90d", "maxAge: 90d, agreement: complete")
+	whole := evaluate(t, f0Policy)
+	d := evaluate(t, f0Policy, cut)
 	allowed(t, d)
-	if got := finding(t, d, "provenance.agreement").Detail; got != "as far as could be seen: 1 place gave no answer" {
-		t.Errorf("%q", got)
+	f := finding(t, d, "provenance.agreement")
+	if f.Outcome != stemma.Unknown || !f.Advisory || f.Reason != stemma.ReasonTruncated || f.Got != "one provenance, as far as could be seen" || f.Detail == "" {
+		t.Errorf("%+v", f)
+	}
+	for i, f := range d.Findings {
+		// F17: a flood changes no other cell.
+		if f.Rule != "provenance.agreement" && string(encode(f)) != string(encode(whole.Findings[i])) {
+			t.Errorf("%+v, want %+v", f, whole.Findings[i])
+		}
+	}
+	d = evaluate(t, complete, cut)
+	if f := finding(t, d, "provenance.agreement"); d.Verdict != stemma.Undetermined || f.Outcome != stemma.Unknown || f.Advisory {
+		t.Errorf("%s", render(d))
+	}
+	allowed(t, evaluate(t, complete))
+	allowed(t, evaluate(t, change(t, f0Policy, "maxAge: 90d", "maxAge: 90d, agreement: reported"), cut))
+	// A disagreement that was found is one, whatever could not be seen.
+	for _, text := range []string{f0Policy, complete} {
+		only(t, evaluate(t, text, cut, second(func(_ *stemma.Attestation, p *stemma.Provenance) {
+			p.Claims[stemma.FieldCommit] = said("dead000000000000000000000000000000000003", stemma.SaidByCertificate, "certificate .13")
+		})), "provenance.agreement", stemma.ReasonDisagreement)
+	}
+	// Where there is nothing to compare, it is as unknown as the rest, and counts.
+	if f := finding(t, evaluate(t, f0Policy, unavailable), "provenance.agreement"); f.Outcome != stemma.Unknown || f.Advisory {
+		t.Errorf("%+v", f)
+	}
+}
+
+// What is advisory counts only when it fails, and allows nothing by itself.
+func TestAdvisory(t *testing.T) {
+	pass, advisory := stemma.Finding{Outcome: stemma.Pass}, stemma.Finding{Outcome: stemma.Unknown, Advisory: true}
+	for _, c := range []struct {
+		want     stemma.Verdict
+		findings []stemma.Finding
+	}{
+		{stemma.Allow, []stemma.Finding{pass, advisory}},
+		{stemma.Undetermined, []stemma.Finding{advisory}},
+		{stemma.Undetermined, []stemma.Finding{{Outcome: stemma.Pass, Advisory: true}}},
+		{stemma.Undetermined, []stemma.Finding{pass, advisory, {Outcome: stemma.Unknown}}},
+		{stemma.Undetermined, []stemma.Finding{pass, advisory, {}}},
+		{stemma.Deny, []stemma.Finding{pass, {Outcome: stemma.Fail, Advisory: true}}},
+	} {
+		if got := verdictOf(c.findings); got != c.want {
+			t.Errorf("%s, want %s: %+v", got, c.want, c.findings)
+		}
 	}
 }
 
@@ -292,7 +340,7 @@ func TestSummary(t *testing.T) {
 	want := Summary{
 		Name: "app", Mode: "enforce", Images: []string{"ghcr.io/acme/{service}", "except ghcr.io/acme/x"}, NotRequired: []string{"signature"}, Trust: []string{PublicGood},
 		Rules: []string{
-			"image.authentic", "provenance.present", "builder.approved", "builder.trigger", "builder.runner", "provenance.format", "provenance.level",
+			"image.authentic", "image.platform", "provenance.present", "builder.approved", "builder.trigger", "builder.runner", "provenance.format", "provenance.level",
 			"provenance.age", "provenance.consistent", "provenance.agreement", "provenance.whole", "source.repository", "source.ref",
 		},
 	}

@@ -33,8 +33,8 @@ func TestRawErrors(t *testing.T) {
 		{"many documents", strings.Repeat("--- {a: b}\n", 257), "policy.yaml: more than 256 documents"},
 		{"tab after a key", change(t, f0Policy, "provenance: {", "provenance:\t{", "maxAge: 90d", "maxage: 90d"), pointed},
 		{"a long line", change(t, f0Policy, "maxAge: 90d", strings.Repeat(" ", 300)+"maxage: 90d"), "policy.yaml:15:361: unknown key \"maxage\" in provenance\n  did you mean \"maxAge\"?"},
-		{"escape sequences", change(t, f0Policy, "level: 3, maxAge: 90d", "\"\\e[31mx\": 3"), "policy.yaml:15:51: unknown key \"\\x1b[31mx\" in provenance\n  15 |   provenance: {by: [release], formats: [slsa/v1], \"\\e[31mx\": 3}\n     |                                                   ^^^^^^^^\n  known here: by, formats, level, maxAge"},
-		{"direction override", change(t, f0Policy, "maxAge: 90d", "\u202emaxage: 90d"), "policy.yaml:15:61: unknown key \"\\u202emaxage\" in provenance\n  15 |   provenance: {by: [release], formats: [slsa/v1], level: 3, \ufffdmaxage: 90d}\n     |                                                             ^^^^^^^\n  known here: by, formats, level, maxAge"},
+		{"escape sequences", change(t, f0Policy, "level: 3, maxAge: 90d", "\"\\e[31mx\": 3"), "policy.yaml:15:51: unknown key \"\\x1b[31mx\" in provenance\n  15 |   provenance: {by: [release], formats: [slsa/v1], \"\\e[31mx\": 3}\n     |                                                   ^^^^^^^^\n  known here: by, formats, level, maxAge, agreement"},
+		{"direction override", change(t, f0Policy, "maxAge: 90d", "\u202emaxage: 90d"), "policy.yaml:15:61: unknown key \"\\u202emaxage\" in provenance\n  15 |   provenance: {by: [release], formats: [slsa/v1], level: 3, \ufffdmaxage: 90d}\n     |                                                             ^^^^^^^\n  known here: by, formats, level, maxAge, agreement"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := Load(File{Name: "policy.yaml", Data: []byte(c.data)})
