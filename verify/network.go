@@ -26,7 +26,7 @@ func newClient(c Config) (*oci.Client, error) {
 		return nil, &Error{Kind: Invalid, Err: err}
 	}
 	client, err := oci.New(oci.Config{
-		Transport: way, PlainHTTP: way.PlainHTTP(), CacheDir: c.CacheDir,
+		Transport: way, PlainHTTP: way.PlainHTTP(), CacheDir: c.CacheDir, Clock: reach.Clock,
 		Credentials: func(ctx context.Context, host, repository string) (oci.Credential, error) {
 			found, err := way.Credential(ctx, host, repository)
 			return oci.Credential{Username: found.Username, Password: found.Password, RefreshToken: found.IdentityToken, AccessToken: found.Token}, err
