@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -18,7 +19,7 @@ type name struct {
 }
 
 // look says what to look at for a request, and what the image is called.
-func (v *Verifier) look(r Request, lazy bool) (oci.Look, name, error) {
+func (v *Verifier) look(ctx context.Context, r Request, lazy bool) (oci.Look, name, error) {
 	ref, err := oci.ParseReference(r.Image)
 	if err != nil {
 		return oci.Look{}, name{}, translate(err)
@@ -39,11 +40,29 @@ func (v *Verifier) look(r Request, lazy bool) (oci.Look, name, error) {
 	if err := v.places(&look, called, r); err != nil {
 		return look, called, err
 	}
+	if !lazy && v.config.Policies == nil {
+		look.Sources = v.obvious(ctx, look)
+	}
 	if lazy {
 		needs := v.config.Policies.Needs(called.repository, r.Situation)
 		look.Want = &oci.Want{Children: needs.Children, Platforms: needs.Platforms, Indexes: needs.Indexes, Unsigned: needs.Unsigned}
 	}
 	return look, called, nil
+}
+
+// obvious adds the source where images of GitHub's registry have their attestations, whoever looks: actions/attest puts
+// them into the registry only when it is told to. A token is needed to be answered for long, so that without one nothing
+// is asked.
+func (v *Verifier) obvious(ctx context.Context, look oci.Look) []oci.Source {
+	rest, ok := strings.CutPrefix(look.Ref.Repository, "ghcr.io/")
+	owner, _, _ := strings.Cut(rest, "/")
+	if !ok || slices.ContainsFunc(look.Sources, func(s oci.Source) bool { return s.Kind == oci.GitHubAttestations }) {
+		return look.Sources
+	}
+	if found, err := v.way.Credential(ctx, "api.github.com", ""); err != nil || found.Token == "" {
+		return look.Sources
+	}
+	return append(look.Sources, oci.Source{Kind: oci.GitHubAttestations, Of: owner})
 }
 
 // called names the image of a reference: a registry's has a name, which may be a mirror's; a layout's is given.

@@ -123,5 +123,5 @@ func (v *Verifier) root(ctx context.Context, name string) ([]byte, error) {
 	fetch := map[string]func(context.Context, sigstore.TUFConfig) ([]byte, error){
 		policy.PublicGood: sigstore.FetchPublicGoodRoot, policy.GitHubTrust: sigstore.FetchGitHubRoot,
 	}[cmp.Or(name, policy.PublicGood)]
-	return fetch(ctx, sigstore.TUFConfig{CacheDir: v.config.CacheDir})
+	return fetch(ctx, sigstore.TUFConfig{CacheDir: v.config.CacheDir, HTTP: v.way})
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"stemma"
+	"stemma/internal/network"
 	"stemma/internal/oci"
 	"stemma/internal/sigstore"
 	"stemma/policy"
@@ -59,6 +60,7 @@ type Result struct {
 // Verifier verifies images. It is safe for concurrent use, and keeps what it authenticated.
 type Verifier struct {
 	config  Config
+	way     *network.Network
 	client  *oci.Client
 	auth    *sigstore.Authenticator // nil when no trust domain could be loaded
 	missing []stemma.Unavailable    // trust domains that could not be loaded
@@ -97,11 +99,11 @@ func New(ctx context.Context, c Config) (*Verifier, error) {
 	if c.Clock == nil {
 		c.Clock = time.Now
 	}
-	client, err := newClient(c)
+	way, client, err := connect(c, nil)
 	if err != nil {
 		return nil, err
 	}
-	v := &Verifier{config: c, client: client}
+	v := &Verifier{config: c, way: way, client: client}
 	domains, err := v.domains(ctx)
 	var specific *Error
 	if errors.As(err, &specific) {
@@ -149,7 +151,7 @@ func (v *Verifier) collect(ctx context.Context, r Request, lazy bool) (*stemma.E
 	if r.Situation.At.IsZero() {
 		r.Situation.At = v.now()
 	}
-	look, called, err := v.look(r, lazy)
+	look, called, err := v.look(ctx, r, lazy)
 	if err != nil {
 		return nil, err
 	}

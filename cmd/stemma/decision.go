@@ -47,7 +47,9 @@ func (a *app) printDecision(d *stemma.Decision, asked, next string, verbose bool
 	for _, s := range d.Skipped {
 		line("note", s)
 	}
-	line("note", strings.Join(prefixed("not fetched, since nothing here needs it: ", d.NotFetched), ""))
+	if verbose {
+		line("note", strings.Join(prefixed("not fetched, since no rule in force can need it: ", d.NotFetched), ""))
+	}
 	if d.Verdict != stemma.Allow {
 		line("next", next+"   shows all that was found, and what each place answered")
 	}
