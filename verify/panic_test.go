@@ -37,7 +37,7 @@ func TestPanic(t *testing.T) {
 	}
 	for name, transport := range map[string]http.RoundTripper{"at once": panicking{}, "late": &late{RoundTripper: world.Transport()}} {
 		v, err := verify.New(context.Background(), verify.Config{
-			Policies: containers()[0].wanted().policy(t), Network: verify.Network{Transport: transport},
+			Policies: containers()[0].wanted().policy(t), Network: verify.Network{Transport: transport, Sleep: atOnce},
 			Roots: map[string][]byte{policy.PublicGood: world.Sigstore.TrustedRoot()},
 		})
 		if err != nil {

@@ -428,7 +428,7 @@ func TestReg_B17_simple_signing(t *testing.T) {
 		want want
 	}{
 		"digest of another image":         {func(s *stage, p string) string { return in(p, s.hex(), s.Image.Digest().Hex()) }, rejected(stemma.ReasonSubjectMismatch)},
-		"reference of another repository": {func(_ *stage, p string) string { return in(p, "acme/app", "evil/app") }, want{}}, // unsigned by the image: the digest binds
+		"reference of another repository": {func(_ *stage, p string) string { return in(p, "acme/app", "evil/app") }, fails("image.authentic", stemma.ReasonSubjectMismatch)},
 		"type of another tool":            {func(_ *stage, p string) string { return in(p, "cosign container", "atomic container") }, rejected(stemma.ReasonUnsupported)},
 		"no digest":                       {func(_ *stage, p string) string { return in(p, "docker-manifest-digest", "digest") }, rejected(stemma.ReasonMalformed)},
 		"digest twice":                    {func(_ *stage, p string) string { return in(p, `"image":`, `"image":{},"image":`) }, rejected(stemma.ReasonMalformed)},
