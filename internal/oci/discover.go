@@ -275,7 +275,11 @@ func (d *discovery) patience(ctx context.Context) time.Duration {
 	if !bounded || d.client.config.Clock == nil {
 		return maxWaiting
 	}
-	return min(maxWaiting, deadline.Sub(d.client.config.Clock())/2)
+	left := deadline.Sub(d.client.config.Clock())
+	if left <= 0 { // or the clock is another one than that of the deadline, which holds in any case
+		return maxWaiting
+	}
+	return min(maxWaiting, left/2)
 }
 
 func (d *discovery) add(n *node) *node {

@@ -9,7 +9,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -32,6 +32,7 @@ type world struct {
 	registry *stemmatest.Registry
 	image    *stemmatest.Image
 	client   *Client
+	faulty   atomic.Pointer[func(http.ResponseWriter, *http.Request) bool] // requests that were given up may still arrive
 }
 
 func newWorld(t *testing.T, spec stemmatest.ImageSpec) *world {
@@ -42,7 +43,12 @@ func newWorld(t *testing.T, spec stemmatest.ImageSpec) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &world{t: t, registry: r, image: image, client: newClient(t, Config{Transport: stemmatest.Network{host: r}})}
+	w := &world{t: t, registry: r, image: image, client: newClient(t, Config{Transport: stemmatest.Network{host: r}})}
+	r.Fault = func(rw http.ResponseWriter, r *http.Request) bool {
+		f := w.faulty.Load()
+		return f != nil && (*f)(rw, r)
+	}
+	return w
 }
 
 func newClient(t *testing.T, c Config) *Client {
@@ -79,13 +85,21 @@ func (w *world) mustOpen() *Found {
 
 // fault lets f answer the requests whose path contains part.
 func (w *world) fault(part string, f http.HandlerFunc) {
-	w.registry.Fault = func(rw http.ResponseWriter, r *http.Request) bool {
+	w.answer(func(rw http.ResponseWriter, r *http.Request) bool {
 		if !strings.Contains(r.URL.Path, part) {
 			return false
 		}
 		f(rw, r)
 		return true
+	})
+}
+
+// answer lets f see every request first. Nil: nobody does.
+func (w *world) answer(f func(http.ResponseWriter, *http.Request) bool) {
+	if f == nil {
+		f = func(http.ResponseWriter, *http.Request) bool { return false }
 	}
+	w.faulty.Store(&f)
 }
 
 func status(code int) http.HandlerFunc {
@@ -192,14 +206,16 @@ func TestReg_F01_tag_resolved_once(t *testing.T) { // CVE-2022-47633, GHSA-wfqx
 		t.Fatal(err)
 	}
 	w.image.AttachReferrer(bundle(1))
-	var once sync.Once
-	w.registry.Fault = func(_ http.ResponseWriter, r *http.Request) bool {
+	w.answer(func(rw http.ResponseWriter, r *http.Request) bool {
 		if strings.HasSuffix(r.URL.Path, "/manifests/v1") {
-			// The tag is moved as soon as it was asked for.
-			defer once.Do(func() { w.registry.Tag(repo, "moved", other.Digest()) })
+			// The tag is moved as soon as it was answered.
+			rw.Header().Set("Content-Type", v1.MediaTypeImageIndex)
+			_, _ = rw.Write(w.image.Manifest)
+			w.registry.Tag(repo, "v1", other.Digest())
+			return true
 		}
 		return false
-	}
+	})
 	f := w.mustOpen()
 	asked := 0
 	for _, r := range w.registry.Requests() {
@@ -212,6 +228,8 @@ func TestReg_F01_tag_resolved_once(t *testing.T) { // CVE-2022-47633, GHSA-wfqx
 	if asked != 1 || f.Image.Digest != w.image.Digest() || len(f.Raw) != 1 {
 		t.Errorf("the tag was asked for %d times; %+v", asked, f.Image)
 	}
+	w.answer(nil)
+	w.registry.Tag(repo, "v1", w.image.Digest())
 	// A digest wins. The tag is asked for once, as an index that may list the image, and is never taken for it.
 	f, err = w.open(":v1@" + string(other.Digest()))
 	if err != nil || f.Image.Digest != other.Digest() || f.Image.Tag != "v1" || len(f.Indexes) != 0 {
@@ -319,7 +337,7 @@ func TestReg_F04_content_type(t *testing.T) { // GHSA-qq97, GHSA-5j5w
 		}
 	}
 	// An index that calls its child something else than the child calls itself.
-	w.registry.Fault = nil
+	w.answer(nil)
 	index := object{"schemaVersion": 2, "manifests": []v1.Descriptor{{MediaType: mediaTypeDockerManifest, Digest: w.image.Descriptor.Digest, Size: w.image.Descriptor.Size}}}
 	w.registry.PutManifest(repo, v1.MediaTypeImageIndex, []byte(encode(t, index)), "v1")
 	f := w.mustOpen()
@@ -368,12 +386,12 @@ func TestReg_F05_referrers_pages(t *testing.T) { // opa-provider#196, GHSA-298f
 	} {
 		w := newWorld(t, single)
 		w.image.AttachReferrer(bundle(1))
-		w.registry.Fault = func(rw http.ResponseWriter, r *http.Request) bool {
+		w.answer(func(rw http.ResponseWriter, r *http.Request) bool {
 			if strings.Contains(r.URL.Path, "/referrers/") {
 				rw.Header().Set("Link", c.link)
 			}
 			return false
-		}
+		})
 		f := w.mustOpen()
 		if len(f.Raw) != 1 {
 			t.Errorf("%s: the first page yields %d pieces", name, len(f.Raw))
