@@ -10,7 +10,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/http"
 	"os"
 	"slices"
@@ -157,24 +156,24 @@ func (c *Client) Open(ctx context.Context, look Look) (*Found, error) {
 	if ref.Digest == "" {
 		doc, err := r.named(ctx, ref.Tag, "")
 		if err != nil {
-			return nil, opening(ref, err)
+			return nil, c.opening(ctx, ref, err)
 		}
 		top.desc, top.doc = doc.descriptor(), doc
 	}
 	// A digest wins over a tag. What else can be asked about it does not wait for the manifest.
 	d.seekIndexes(top)
-	return d.run(ctx, top)
+	found, err := d.run(ctx, top)
+	if err != nil {
+		return nil, c.opening(ctx, ref, err)
+	}
+	return found, nil
 }
 
 func (d *discovery) openLayout(ctx context.Context) (*Found, error) {
 	ref := d.look.Ref
 	dir, err := os.OpenRoot(ref.Layout)
 	if err != nil {
-		e := &Error{Kind: Invalid, Ref: ref.String(), Err: err, Hint: "Name the directory that holds the file oci-layout."}
-		if errors.Is(err, fs.ErrNotExist) {
-			e.Kind = NotFound
-		}
-		return nil, e
+		return nil, noDirectory(ref, err)
 	}
 	defer func() { _ = dir.Close() }() // it was only read
 	l, err := openLayout(dir)

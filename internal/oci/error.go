@@ -36,10 +36,12 @@ type Error struct {
 	Ref  string // the reference as it was given
 	Hint string
 	Err  error
+
+	doing string // "": opening
 }
 
 func (e *Error) Error() string {
-	return fmt.Sprintf("opening %s: %s", stemma.Printable(e.Ref, 200), stemma.Printable(e.Err.Error(), 600))
+	return fmt.Sprintf("%s %s: %s", cmp.Or(e.doing, "opening"), stemma.Printable(e.Ref, 200), stemma.Printable(e.Err.Error(), 600))
 }
 
 // Unwrap returns the cause.
@@ -111,20 +113,25 @@ func unavailable(place string, err error) stemma.Unavailable {
 	return stemma.Unavailable{Place: place, Reason: asFault(err).reason, Detail: stemma.Printable(err.Error(), 400)}
 }
 
-// opening is the same for a registry that refuses, of which is said, too, whether it was spoken to as somebody.
+// opening is the function of this name, and of a refusal says, too, whether the registry was spoken to as somebody.
 func (c *Client) opening(ctx context.Context, ref Reference, err error) error {
-	if f := asFault(err); f.reason == stemma.ReasonUnauthorized && ref.Layout == "" {
-		f.known = knownNobody
-		if c.config.Credentials != nil {
-			switch found, err := c.config.Credentials(ctx, ref.Host, ref.path()); {
-			case err != nil:
-				f.known = knownUnsaid
-			case found != Credential{}:
-				f.known = knownSomebody
-			}
+	err = opening(ref, err)
+	var e *Error
+	f := asFault(err)
+	if ref.Layout != "" || !errors.As(err, &e) || e.Kind != Refused || f.reason != stemma.ReasonUnauthorized {
+		return err
+	}
+	f.known = knownNobody
+	if c.config.Credentials != nil {
+		switch found, err := c.config.Credentials(ctx, ref.Host, ref.path()); {
+		case err != nil:
+			f.known = knownUnsaid
+		case found != Credential{}:
+			f.known = knownSomebody
 		}
 	}
-	return opening(ref, err)
+	e.Hint = f.refusal(ref)
+	return err
 }
 
 // opening turns the failure to get the image itself into an Error.

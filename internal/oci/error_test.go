@@ -250,6 +250,49 @@ func TestOpeningRegistry(t *testing.T) {
 	}
 }
 
+// TestOpenSevenAnswers: seven ways not to get an image, seven explanations.
+func TestOpenSevenAnswers(t *testing.T) {
+	seen := map[string]string{}
+	for _, name := range []string{":v2", "@" + string(stemma.SHA256([]byte("x")))} {
+		for answer, h := range map[string]http.HandlerFunc{
+			"401": status(401), "403": status(403), "404": status(404), "429": status(429), "500": status(500), "timeout": nil,
+			"wrong digest": func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Docker-Content-Digest", string(stemma.SHA256([]byte("x"))))
+				_, _ = io.WriteString(w, `{"schemaVersion":2,"manifests":[]}`)
+			},
+		} {
+			w := newWorld(t, single)
+			ctx, cancel := context.WithCancel(t.Context())
+			if h == nil {
+				h = stall(cancel)
+			}
+			w.fault("/manifests/", h)
+			_, err := w.openWithin(ctx, name)
+			cancel()
+			var e *Error
+			if !errors.As(err, &e) {
+				t.Fatalf("%s %s: %v", answer, name, err)
+			}
+			text, _, _ := strings.Cut(e.Error(), "/manifests/")
+			if text == e.Error() {
+				t.Errorf("%s: %s", answer, e)
+			}
+			if other, ok := seen[e.Hint]; ok && other != answer {
+				t.Errorf("%s and %s: %s", answer, other, e.Hint)
+			}
+			seen[e.Hint] = answer
+		}
+	}
+	if len(seen) != 7 {
+		t.Errorf("%d explanations: %v", len(seen), seen)
+	}
+	_, err := newClient(t, Config{}).Open(t.Context(), Look{Ref: Reference{Layout: "image:v1"}})
+	var e *Error
+	if !errors.As(err, &e) || e.Kind != NotFound || !strings.HasPrefix(e.Hint, "An image in a layout is named by its digest") {
+		t.Errorf("%v %+v", err, e)
+	}
+}
+
 func TestNoDirectory(t *testing.T) {
 	const plain = "Name the directory that holds the file oci-layout."
 	for _, c := range []struct {
