@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -164,8 +165,9 @@ func (d *dockerFile) help(ctx context.Context, helper, server string, of place) 
 		if strings.HasPrefix(strings.TrimSpace(string(out)), "credentials not found") {
 			return Credential{}, nil
 		}
-		if text := redact(string(out), nil); text != "" {
-			said = text // helpers complain on standard output
+		var ended *exec.ExitError
+		if errors.As(err, &ended) && said == "" && len(out) <= maxComplaint {
+			said = redact(string(out), nil) // helpers complain on standard output
 		}
 		return Credential{}, fmt.Errorf("asking %s about %s: %w", name, of.authority(), because(err, said))
 	}

@@ -263,6 +263,9 @@ func readYAML(name string, data []byte, s schema, v any) error {
 	if err := stemma.DecodeJSON(converted, v); err != nil {
 		var at *stemma.JSONError
 		if errors.As(err, &at) {
+			if at.Problem == "expected a value" {
+				at.Problem = "expected true or false" // it is of nothing else that the reader says so here
+			}
 			return fail("%s: %s", keyPath(at.Pointer), at.Problem)
 		}
 		return fail("%w", err)
@@ -324,7 +327,7 @@ func (s schema) suggest(name string) string {
 	}
 	slices.Sort(known)
 	for _, k := range known {
-		if strings.EqualFold(k, name) {
+		if strings.EqualFold(k, name) || len(name) > 3 && strings.HasPrefix(k, name) {
 			return "did you mean " + k + "?"
 		}
 	}

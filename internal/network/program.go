@@ -44,7 +44,7 @@ func run(ctx context.Context, p program) (out []byte, said string, err error) {
 	cmd.Stdout, cmd.Stderr = answer, complaint
 	cmd.WaitDelay = programGrace // a child of the program may hold the pipes open
 	err = cmd.Run()
-	said = redact(complaint.String(), p.env)
+	said = redact(complaint.kept.String(), p.env)
 	switch {
 	case answer.over:
 		err = fmt.Errorf("its answer is longer than %d bytes", maxAnswer)
@@ -53,26 +53,27 @@ func run(ctx context.Context, p program) (out []byte, said string, err error) {
 	case err != nil && limit.Err() != nil:
 		err = fmt.Errorf("it did not end within %s", programTime)
 	}
-	return answer.Bytes(), said, err
+	return answer.kept.Bytes(), said, err
 }
 
-// bounded keeps the beginning of what is written.
+// bounded keeps the beginning of what is written. It holds its buffer in a field: what has a method ReadFrom is copied
+// to past Write, without a bound.
 type bounded struct {
-	bytes.Buffer
+	kept  bytes.Buffer
 	limit int
 	over  bool
 	full  func() // called when more than limit was written
 }
 
 func (b *bounded) Write(data []byte) (int, error) {
-	room := b.limit - b.Len()
+	room := b.limit - b.kept.Len()
 	if len(data) > room {
 		b.over = true
 		if b.full != nil {
 			b.full()
 		}
 	}
-	_, _ = b.Buffer.Write(data[:min(len(data), room)]) // always nil
+	_, _ = b.kept.Write(data[:min(len(data), room)]) // always nil
 	return len(data), nil
 }
 
