@@ -84,7 +84,8 @@ func (d *discovery) attach(n *node, list []attachment) {
 	holders := map[int]*node{}
 	for at, i := range worth {
 		a := list[i]
-		if len(n.attached) >= maxAttached && !n.has(a.doc.digest) || n.nested >= maxNested {
+		many := len(n.attached) >= maxAttached || len(d.nodes)-d.family >= maxAttachedTotal
+		if many && !n.has(a.doc.digest) || n.nested >= maxNested {
 			n.lost(a.places[0], &fault{reason: stemma.ReasonTruncated, err: fmt.Errorf("%d manifests are attached to %s, %d levels down, of which %d were looked at", len(worth), n.desc.Digest.Short(), n.nested+1, at)})
 			break
 		}

@@ -382,7 +382,7 @@ func (d *discovery) expand(n *node) {
 			}
 			continue
 		}
-		d.manifests -= desc.Size
+		d.manifests -= max(desc.Size, requestCost)
 		if d.family >= maxNodes || child.depth >= maxDepth || d.manifests < 0 {
 			n.lost(p, &fault{reason: stemma.ReasonTruncated, err: fmt.Errorf("the index lists %d manifests, of which %d were looked at", len(n.doc.body.Manifests), i)})
 			break

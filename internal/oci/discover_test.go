@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"stemma"
@@ -103,7 +104,6 @@ func TestRequestsAndRounds(t *testing.T) {
 					}
 					// The second time nothing is fetched by digest that was seen: one manifest and the places.
 					net.requests = nil
-					start = time.Now()
 					if again, err := client.Open(t.Context(), Look{Ref: ref, Want: &Want{Indexes: true}}); err != nil || !cmp.Equal(f, again) {
 						t.Errorf("the second time: %v %s", err, cmp.Diff(f, again))
 					}
@@ -686,5 +686,52 @@ func TestTrace(t *testing.T) {
 		host + ` GET "Bearer" 307 false`: 1, `cdn.test GET "" 200 false`: 1, `gone.test GET "" 0 true`: 4,
 	}, seen); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// However many children an index has, and however many manifests are said to be about each: the requests end.
+func TestReg_F17_flood_of_children(t *testing.T) { // CVE-2023-33958
+	var platforms []stemma.Platform
+	for i := range 40 {
+		platforms = append(platforms, stemma.Platform{OS: "linux", Architecture: fmt.Sprint(i)})
+	}
+	w := newWorld(t, stemmatest.ImageSpec{Platforms: platforms})
+	for i, child := range w.image.Children {
+		for n := range 300 {
+			w.registry.PutReferrer(repo, stemma.Digest(child.Digest), v1.Descriptor{MediaType: v1.MediaTypeImageManifest, Digest: digest.FromString(fmt.Sprint(i, n)), Size: 1})
+		}
+	}
+	f := w.mustOpen()
+	if n, most := len(w.registry.Requests()), maxManifestsTotal/requestCost+6*41; n > most || n < 1000 {
+		t.Errorf("%d requests, at most %d", n, most)
+	}
+	for _, child := range f.Children {
+		wantUnavailable(t, child, "referrers", stemma.ReasonTruncated, "300 referrers, of which")
+	}
+}
+
+// Manifests attached to many platforms are bounded together.
+func TestAttachedTogether(t *testing.T) {
+	var platforms []stemma.Platform
+	for i := range 20 {
+		platforms = append(platforms, stemma.Platform{OS: "linux", Architecture: fmt.Sprint(i)})
+	}
+	w := newWorld(t, stemmatest.ImageSpec{Platforms: platforms})
+	for _, child := range w.image.Children {
+		for n := range 15 {
+			w.image.AttachReferrer(stemmatest.Artifact{
+				Type: "application/spdx+json", Subject: subject(child), Annotations: map[string]string{"n": fmt.Sprint(n)},
+				Layers: []stemmatest.Layer{{MediaType: "application/spdx+json", Data: []byte("{}")}},
+			})
+		}
+	}
+	f := w.mustOpen()
+	attached, truncated := 0, 0
+	for _, child := range f.Children {
+		attached += len(child.Attached)
+		truncated += len(child.Unavailable)
+	}
+	if attached != maxAttachedTotal || truncated != 3 { // 17 platforms have all of theirs, one has one
+		t.Errorf("%d attached, %d truncated", attached, truncated)
 	}
 }

@@ -22,6 +22,10 @@ type quality struct {
 	at      int // where it stands in the lists
 }
 
+// cost is what it takes of the bounds. Each is a request, so that a thousand listed children with as many referrers of one
+// byte each must end, too.
+func (q quality) cost() int64 { return max(q.size, requestCost) }
+
 // referrer is a manifest that some place lists as being about a node.
 type referrer struct {
 	desc    descriptor
@@ -83,7 +87,7 @@ func choose[T comparable](list []T, of func(T) quality, most int, bytes int64) [
 	var listed []T
 	total := int64(0)
 	for _, x := range best {
-		if total += of(x).size; of(x).rank == of(best[0]).rank {
+		if total += of(x).cost(); of(x).rank == of(best[0]).rank {
 			listed = append(listed, x)
 		}
 	}
@@ -98,11 +102,11 @@ func choose[T comparable](list []T, of func(T) quality, most int, bytes int64) [
 		for len(turns[turn]) > 0 {
 			x := turns[turn][0]
 			turns[turn] = turns[turn][1:]
-			if size := of(x).size; !kept[x] && size <= room[turn] && size <= room[0] {
+			if cost := of(x).cost(); !kept[x] && cost <= room[turn] && cost <= room[0] {
 				kept[x] = true
-				room[0] -= size
+				room[0] -= cost
 				if turn == 1 {
-					room[1] -= size
+					room[1] -= cost
 				}
 				break
 			}
@@ -122,7 +126,7 @@ func (d *discovery) readReferrers(n *node) []task {
 	}
 	var tasks []task
 	for _, r := range n.referrers {
-		d.manifests -= r.desc.Size
+		d.manifests -= r.quality.cost()
 		// An attestation manifest may be a child of the index and a referrer at once (BuildKit since 0.32).
 		if i := slices.IndexFunc(d.nodes, func(n *node) bool {
 			return n.doc != nil && n.doc.descriptor().Digest == r.desc.Digest && n.desc.Size == r.desc.Size && n.doc.mediaType == r.desc.MediaType
@@ -350,7 +354,7 @@ func (d *discovery) fetch(n *node) []task {
 	for _, c := range kept {
 		// Bytes that are fetched once are verified and kept as often as they are listed: each counts.
 		n.pieces++
-		d.evidence -= c.layer.Size
+		d.evidence -= c.quality.cost()
 		if c.chosen = true; c.data == nil {
 			tasks = append(tasks, d.get(pieceKey{c.layer.Digest, c.layer.Size}, c.sources)...)
 		}

@@ -26,6 +26,7 @@ const (
 	maxDepth          = 4        // indexes in indexes
 	maxAttached       = 16       // manifests attached to one manifest that are looked at
 	maxNested         = 3        // manifests attached to attached ones
+	maxAttachedTotal  = 256      // manifests attached to anything
 	maxIndexes        = 4        // indexes of a layout that list one manifest
 	maxAlternates     = 16       // further repositories, and services
 	maxListed         = 1024     // entries of index.json that are read
@@ -33,6 +34,7 @@ const (
 	maxReferrersBytes = 16 << 20 // bytes of all pages of one list of referrers
 	maxErrorBody      = 64 << 10 // bytes of an error or a token
 	descriptorCost    = 256      // bytes that a listed descriptor counts for, however few it is written in
+	requestCost       = 4 << 10  // bytes that a manifest or a piece counts for, however few it is said to have
 	maxRedirects      = 3
 
 	smallBody  = 256 << 10        // bytes that are read of any answer before it has to wait for room
