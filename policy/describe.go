@@ -48,7 +48,7 @@ func Reference() string {
 	b.WriteString("# Rules\n\nGenerated from package policy; `stemma policy explain RULE` prints the same.\n")
 	b.WriteString("Every rule is phrased as a requirement: it passes in the safe direction, fails with a reason, or is unknown when something could not be looked at.\n")
 	block := ""
-	for _, r := range append([]Rule{UnmatchedRule(), ReleaseRule()}, Rules()...) {
+	for _, r := range append(append([]Rule{UnmatchedRule()}, Rules()...), ReleaseRule()) {
 		if head, _, _ := strings.Cut(r.ID, "."); head != block {
 			block = head
 			fmt.Fprintf(&b, "\n## %s\n", block)

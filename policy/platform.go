@@ -208,23 +208,39 @@ func (f *family) add(e *stemma.Evidence, above []*stemma.Evidence) {
 			f.add(c, above)
 		case runnable(c):
 			f.leaves = append(f.leaves, leaf{c, above, normalPlatform(c.Platform)})
-			for _, u := range c.Unavailable {
-				if u.Place == unreadConfig && c.Platform == (stemma.Platform{}) {
-					f.unread = append(f.unread, u) // it may be of any platform
-				}
+			if u := untold(c); u != nil {
+				f.unread = append(f.unread, *u)
 			}
 		}
 	}
 }
 
-// runnable reports whether a runtime may take the manifest for an image. What calls itself an attestation manifest and
-// is listed with a platform is one to a runtime, which looks at nothing but the platform.
+// untold reports a manifest that may be of any platform: the index says none, and what its config says was not read.
+func untold(e *stemma.Evidence) *stemma.Unavailable {
+	if e.Platform != (stemma.Platform{}) {
+		return nil
+	}
+	if i := slices.IndexFunc(e.Unavailable, func(u stemma.Unavailable) bool { return u.Place == unreadConfig }); i >= 0 {
+		return &e.Unavailable[i]
+	}
+	if !configured(e) {
+		return nil
+	}
+	return &stemma.Unavailable{Place: unreadChildren, Reason: stemma.ReasonBadAnswer, Detail: "nothing says of which platform " + e.Image.Digest.Short() + " is"}
+}
+
+// configured reports whether a manifest has a config that could say something: not the empty one, {}.
+func configured(e *stemma.Evidence) bool {
+	return e.Config != "" && e.Config != stemma.SHA256([]byte("{}"))
+}
+
+// runnable reports whether a runtime may take the manifest for an image. It looks at nothing but the platform, that of
+// the index or else of the config: what calls itself an attestation manifest runs like any other.
 func runnable(e *stemma.Evidence) bool {
 	if p := normalPlatform(e.Platform); p.OS == "unknown" && p.Architecture == "unknown" {
 		return false
 	}
-	return !e.Attestation || e.Platform != (stemma.Platform{}) ||
-		slices.ContainsFunc(e.Unavailable, func(u stemma.Unavailable) bool { return u.Place == unreadConfig })
+	return !e.Attestation || e.Platform != (stemma.Platform{}) || untold(e) != nil
 }
 
 // targets says what is judged of an image.
@@ -359,7 +375,7 @@ func (f *family) grouped(leaves []leaf, want string) []target {
 		}
 		switch digests = slices.Compact(digests); {
 		case len(digests) > 1:
-			t.evidence, t.above, t.of = nil, nil, ""
+			t = target{platform: key.String()}
 			var names []string
 			for _, d := range digests {
 				names = append(names, d.Short())
@@ -402,7 +418,7 @@ func imagePlatform() Rule {
 		Why: "Each platform of an index is an image of its own, and the node chooses which one runs. One that is missing, that is listed twice, " +
 			"or that could not be read was not judged, whatever is known of the others.",
 		Fix:       "deploy an image that was built for the platform, in an index that lists it once; or say in platforms of the PolicySet which ones matter",
-		Since:     "0.1",
+		Since:     "0.2",
 		inForce:   func(*loaded) bool { return true },
 		platforms: func(j *judgement) []listing { return j.target.listings },
 	}

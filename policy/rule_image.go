@@ -68,11 +68,13 @@ func (j *judgement) authentic(a *stemma.Attestation, what string) result {
 }
 
 // alternate reports whether evidence was found only in places that the set or the request declares besides the image's
-// own repository: in another repository, or at a service.
+// own repository: in another repository ("referrers in registry.corp.example/evidence"), or at a service.
 func alternate(place string) bool {
 	for entry := range strings.SplitSeq(place, ", ") {
-		service := strings.Contains(entry, " attestations of ") || strings.HasPrefix(entry, "Artifact Analysis") || strings.HasPrefix(entry, "Archivista")
-		if strings.HasPrefix(entry, "file ") || !strings.Contains(entry, " in ") && !service {
+		elsewhere := strings.Contains(entry, " in ") || !slices.ContainsFunc([]string{"referrers", "fallback tag", ".", "index children", "attached "}, func(own string) bool {
+			return strings.HasPrefix(entry, own)
+		})
+		if entry == "" || strings.HasPrefix(entry, "file ") || !elsewhere {
 			return false
 		}
 	}
