@@ -346,8 +346,8 @@ func (f *family) of(w wanted) []target {
 	return []target{{platform: w.text, listings: []listing{l}}}
 }
 
-// grouped makes a target of each platform among leaves. Two manifests of one platform are none: which of them runs is
-// up to whoever pulls (B14).
+// grouped makes a target of each of leaves. That two are of one platform is a failure of each: which of them runs is up to
+// whoever pulls (B14).
 func (f *family) grouped(leaves []leaf, want string) []target {
 	groups := map[stemma.Platform][]leaf{}
 	for _, l := range leaves {
@@ -366,28 +366,25 @@ func (f *family) grouped(leaves []leaf, want string) []target {
 			}
 			return order
 		})
-		first := same[0]
-		t := target{evidence: first.evidence, above: first.above, platform: first.evidence.Platform.String(), of: first.evidence.Image.Digest}
-		r := pass("listed, " + t.of.Short())
-		var digests []stemma.Digest
-		for _, other := range same {
-			digests = append(digests, other.evidence.Image.Digest)
+		same = slices.CompactFunc(same, func(a, b leaf) bool { return a.evidence.Image.Digest == b.evidence.Image.Digest })
+		var names []string
+		for _, l := range same {
+			names = append(names, l.evidence.Image.Digest.Short())
 		}
-		switch digests = slices.Compact(digests); {
-		case len(digests) > 1:
-			t = target{platform: key.String()}
-			var names []string
-			for _, d := range digests {
-				names = append(names, d.Short())
+		for _, l := range same {
+			t := target{evidence: l.evidence, above: l.above, platform: l.evidence.Platform.String(), of: l.evidence.Image.Digest}
+			r := pass("listed, " + t.of.Short())
+			switch {
+			case len(same) > 1:
+				r = result{outcome: stemma.Fail, reason: stemma.ReasonPlatform, got: fmt.Sprintf("listed %d times: %s", len(names), enumerate(names, ", ")), want: want}
+			case len(f.unread) > 0:
+				// What could not be read may be the same platform once more, and the one that runs.
+				r = unknownBecause(f.unread, want)
 			}
-			r = result{outcome: stemma.Fail, reason: stemma.ReasonPlatform, got: fmt.Sprintf("listed %d times: %s", len(digests), enumerate(names, ", ")), want: want}
-		case len(f.unread) > 0:
-			// What could not be read may be the same platform once more, and the one that runs.
-			r = unknownBecause(f.unread, want)
+			r.path = "platforms"
+			t.listings = []listing{{t.platform, t.of, r}}
+			out = append(out, t)
 		}
-		r.path = "platforms"
-		t.listings = []listing{{t.platform, t.of, r}}
-		out = append(out, t)
 	}
 	return out
 }

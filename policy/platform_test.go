@@ -160,8 +160,8 @@ func TestPlatforms(t *testing.T) {
 		{"list, all missing", "[linux/s390x]", nil, many{index(both...)}, outcomes{"linux/s390x": missing}, stemma.Deny},
 		{"list, listed as unknown", "[linux/amd64]", nil, many{index("unknown/unknown", arm)}, outcomes{amd: missing}, stemma.Deny},
 		{"list, listed twice", "[linux/amd64]", nil, many{index(amd), another(amd, "twin")}, outcomes{amd: missing}, stemma.Deny},
-		{"list, listed twice in two spellings", "[linux/amd64]", nil, many{index(amd), another("Linux/x86_64", "twin", nothing)}, outcomes{amd: missing}, stemma.Deny},
-		{"list, arm64 with and without variant", "[linux/arm64]", nil, many{index(arm), another("linux/arm64/v8", "twin")}, outcomes{arm: missing}, stemma.Deny},
+		{"list, listed twice in two spellings", "[linux/amd64]", nil, many{index(amd), another("Linux/x86_64", "twin", nothing)}, outcomes{amd: missing, "Linux/x86_64": missing}, stemma.Deny},
+		{"list, arm64 with and without variant", "[linux/arm64]", nil, many{index(arm), another("linux/arm64/v8", "twin")}, outcomes{arm: missing, "linux/arm64/v8": missing}, stemma.Deny},
 		{"list, the same twice", "[linux/amd64]", nil, many{index(amd, amd)}, outcomes{amd: ok}, stemma.Allow},
 		{"list, another variant not attested", "[linux/amd64]", nil, many{index(amd, "linux/amd64/v3"), of("linux/amd64/v3", nothing)}, outcomes{amd: ok, "linux/amd64/v3": ok}, stemma.Deny},
 		{"list, without OS, not attested", "[linux/amd64]", nil, many{index(amd), another("/amd64", "x", nothing)}, outcomes{amd: ok, "/amd64": ok}, stemma.Deny},
@@ -216,7 +216,7 @@ func complete(t *testing.T, d *stemma.Decision) {
 	t.Helper()
 	rules := map[string][]string{}
 	for _, f := range d.Findings {
-		rules[f.Platform] = append(rules[f.Platform], f.Rule)
+		rules[f.Platform+string(f.Of)] = append(rules[f.Platform+string(f.Of)], f.Rule)
 		if f.Rule == "image.platform" && f.Outcome == stemma.Pass && f.Of == "" {
 			t.Errorf("%s is listed as nothing", f.Platform)
 		}
@@ -276,15 +276,19 @@ func TestReg_B14_platform(t *testing.T) {
 		e  *stemma.Evidence
 		on []string
 	}{
-		"missing":              {attested("linux/amd64"), []string{"linux/arm64"}},
-		"one of two missing":   {attested("linux/amd64"), []string{"linux/amd64", "linux/arm64"}},
-		"duplicated":           {twin, []string{"linux/amd64"}},
-		"duplicated, as alias": {spelled, []string{"linux/amd64"}},
-		"unknown":              {attested("unknown/unknown", "linux/arm64"), []string{"linux/amd64"}},
-		"no children":          {attested(), []string{"linux/amd64"}},
-		"nonsense":             {attested("linux/amd64"), []string{"amd64"}},
+		"missing":            {attested("linux/amd64"), []string{"linux/arm64"}},
+		"one of two missing": {attested("linux/amd64"), []string{"linux/amd64", "linux/arm64"}},
+		"unknown":            {attested("unknown/unknown", "linux/arm64"), []string{"linux/amd64"}},
+		"no children":        {attested(), []string{"linux/amd64"}},
+		"nonsense":           {attested("linux/amd64"), []string{"amd64"}},
 	} {
 		t.Run(name, func(t *testing.T) { only(t, Evaluate(set, c.e, on(c.on...)), "image.platform", stemma.ReasonPlatform) })
+	}
+	for _, e := range []*stemma.Evidence{twin, spelled} {
+		d := Evaluate(set, e, on("linux/amd64"))
+		if f := finding(t, d, "image.platform"); d.Verdict != stemma.Deny || f.Reason != stemma.ReasonPlatform || !strings.HasPrefix(f.Got, "listed 2 times: sha256:") || finding(t, d, "image.authentic").Outcome != stemma.Pass {
+			t.Errorf("%s", render(d))
+		}
 	}
 	dark := attested("linux/amd64")
 	unread(dark)
