@@ -21,7 +21,7 @@ import (
 
 // Bounds of files given on the command line.
 const (
-	maxEvidenceFile = 64 << 20
+	maxEvidenceFile = 32 << 20
 	maxRootFile     = 4 << 20
 	maxPolicyFile   = 1 << 20
 	maxPolicyFiles  = 256
