@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"stemma"
 	"stemma/internal/oci"
@@ -295,4 +296,17 @@ func unlike(before, after *stemma.Decision) []string {
 		}
 	}
 	return list
+}
+
+// NewMirror makes a Verifier that can only copy and compare: it judges nothing, and fetches no trusted roots.
+func NewMirror(c Config) (*Verifier, error) {
+	c.Policies = nil
+	if c.Clock == nil {
+		c.Clock = time.Now
+	}
+	way, client, err := connect(c, nil)
+	if err != nil {
+		return nil, err
+	}
+	return &Verifier{config: c, way: way, client: client}, nil
 }
