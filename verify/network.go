@@ -15,8 +15,9 @@ type Network = network.Config
 // Host is what is known of one host.
 type Host = network.Host
 
-// connect makes the network that is configured, and the client of registries and services over it. trace may be nil.
-func connect(c Config, trace func(oci.Exchange)) (*network.Network, *oci.Client, error) {
+// connect makes the network that is configured, and the client of registries and services over it. w sees what happens
+// on it, and may be nil.
+func connect(c Config, w *watch) (*network.Network, *oci.Client, error) {
 	reach := c.Network
 	if reach.Clock == nil {
 		reach.Clock = time.Now
@@ -25,13 +26,20 @@ func connect(c Config, trace func(oci.Exchange)) (*network.Network, *oci.Client,
 	if err != nil {
 		return nil, nil, &Error{Kind: Invalid, Err: err}
 	}
-	client, err := oci.New(oci.Config{
-		Transport: way, PlainHTTP: way.PlainHTTP(), CacheDir: c.CacheDir, Clock: reach.Clock, Trace: trace,
+	config := oci.Config{
+		Transport: way, PlainHTTP: way.PlainHTTP(), CacheDir: c.CacheDir, Clock: reach.Clock,
 		Credentials: func(ctx context.Context, host, repository string) (oci.Credential, error) {
-			found, err := way.Credential(ctx, host, repository)
+			found, trail, err := way.Consult(ctx, host, repository)
+			if w != nil {
+				w.consulted(host, found, trail)
+			}
 			return oci.Credential{Username: found.Username, Password: found.Password, RefreshToken: found.IdentityToken, AccessToken: found.Token}, err
 		},
-	})
+	}
+	if w != nil {
+		config.Transport, config.Trace = listening{way, w}, w.exchanged
+	}
+	client, err := oci.New(config)
 	if err != nil {
 		return nil, nil, &Error{Kind: Invalid, Err: err}
 	}

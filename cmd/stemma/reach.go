@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -44,7 +45,12 @@ func (r *reaching) network() (verify.Network, error) {
 		if err != nil {
 			return n, &usageError{fmt.Errorf("reading the registries file: %w", err), "give the path of a file such as docs/registries.md describes"}
 		}
-		read := func(path string) ([]byte, error) { return readFile(path, maxNetworkFile) }
+		read := func(path string) ([]byte, error) {
+			if !filepath.IsAbs(path) {
+				path = filepath.Join(filepath.Dir(r.registries), path) // beside the file that names it, wherever it is used
+			}
+			return readFile(path, maxNetworkFile)
+		}
 		if n.Hosts, n.AllowPrivate, err = verify.LoadHosts(clean(r.registries), data, read); err != nil {
 			return n, &usageError{err, "docs/registries.md lists the keys"}
 		}

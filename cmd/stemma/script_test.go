@@ -142,5 +142,6 @@ func stage(t *testing.T) *stemmatest.World {
 		return true
 	}
 	world.Network["flaky.example"] = flaky
+	world.Network["hub.corp.example"], world.Network["auth.corp.example"] = private(t)
 	return world
 }

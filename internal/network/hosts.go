@@ -66,7 +66,7 @@ const maxRequestsPerSecond = 100000
 //
 // The keys are those of registriesFile and hostEntry. An unknown key, one that stands twice, one without a value and a
 // value of another type are errors that name file and key. name is for messages; read returns the content of a file
-// that is referred to.
+// that is referred to, and says what a relative path is relative to.
 func LoadHosts(name string, data []byte, read func(path string) ([]byte, error)) ([]Host, []netip.Prefix, error) {
 	var file registriesFile
 	if err := readYAML(name, data, registriesSchema(), &file); err != nil {

@@ -3,7 +3,11 @@ package network
 import (
 	"errors"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"net/netip"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -129,6 +133,36 @@ func TestLoadHostsErrors(t *testing.T) {
 	gone := errors.New("gone")
 	if _, _, err := LoadHosts("x", []byte(host("ca: z")), func(string) ([]byte, error) { return nil, gone }); !errors.Is(err, gone) {
 		t.Errorf("%v does not say why a file could not be read", err)
+	}
+}
+
+// TestRegistriesPage: docs/registries.md has every key, with the comment that stands beside its field.
+func TestRegistriesPage(t *testing.T) {
+	page, err := os.ReadFile("../../docs/registries.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := parser.ParseFile(token.NewFileSet(), "hosts.go", nil, parser.ParseComments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := 0
+	ast.Inspect(file, func(n ast.Node) bool {
+		spec, ok := n.(*ast.TypeSpec)
+		if !ok || spec.Name.Name != "registriesFile" && spec.Name.Name != "hostEntry" {
+			return true
+		}
+		for _, f := range spec.Type.(*ast.StructType).Fields.List {
+			key := reflect.StructTag(strings.Trim(f.Tag.Value, "`")).Get("json")
+			row := fmt.Sprintf("| `%s` | %s |\n", key, strings.TrimSpace(f.Comment.Text()))
+			if rows++; !strings.Contains(string(page), row) {
+				t.Errorf("docs/registries.md lacks the line %s", row)
+			}
+		}
+		return true
+	})
+	if want := len(registriesSchema()) + len(registriesSchema()["hosts"]); rows != want || strings.Count(string(page), "\n| `") != want {
+		t.Errorf("%d keys in the source, %d in the page, %d accepted", rows, strings.Count(string(page), "\n| `"), want)
 	}
 }
 

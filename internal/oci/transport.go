@@ -118,8 +118,8 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 func exchange(req *http.Request, token bool, resp *http.Response, err error) Exchange {
 	e := Exchange{Host: req.URL.Host, Method: req.Method, URL: (&url.URL{Scheme: req.URL.Scheme, Host: req.URL.Host, Path: req.URL.Path}).String()}
 	e.Sent, _, _ = strings.Cut(req.Header.Get("Authorization"), " ")
-	if token {
-		e.Sent = "token request"
+	if token && (e.Sent != "" || req.Body != nil && req.Body != http.NoBody) {
+		e.Sent = "token request" // one without credentials is sent by nobody
 	}
 	if err != nil {
 		e.Err = stemma.Printable(err.Error(), 300)
