@@ -3,6 +3,7 @@ package policy
 import (
 	"encoding/json"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -121,9 +122,13 @@ func slowPart(p, s string) bool {
 }
 
 // FuzzEvaluate: whatever the evidence, nothing is allowed without an attestation about this digest by the identity that
-// the policy names, and the decision is complete and the same a second time.
+// the policy names, of each platform where platforms are judged; and the decision is complete and the same a second time.
 func FuzzEvaluate(f *testing.F) {
-	for _, e := range []*stemma.Evidence{f0(), none(), crowd(), {}} {
+	seeds := []*stemma.Evidence{f0(), none(), crowd(), {}, made(index("linux/amd64", "linux/arm64"), attestations("unknown/unknown")), made(index("linux/amd64", "windows/amd64:10.0.20348.2227"), unread)}
+	for _, kind := range []stemma.BindingKind{stemma.BindingViaIndex, stemma.BindingViaConfig, stemma.BindingViaManifest} {
+		seeds = append(seeds, familyOf(kind, false))
+	}
+	for _, e := range seeds {
 		f.Add(mustJSON(f, e))
 	}
 	names, _ := filepath.Glob("testdata/*.txtar")
@@ -132,33 +137,87 @@ func FuzzEvaluate(f *testing.F) {
 			f.Add(archive.Files[1].Data)
 		}
 	}
-	set := load(f, f0Policy)
+	sets := map[string]*Set{}
+	for _, mode := range []string{"index", "all", "nodes", "[linux/amd64]"} {
+		sets[mode] = load(f, platformsSet(mode)+f0Policy)
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var e stemma.Evidence
 		if json.Unmarshal(data, &e) != nil {
 			return
 		}
-		d := Evaluate(set, &e, now())
-		if len(d.Findings) == 0 || d.Verdict == "" || d.Effect == "" || d.ID == "" {
-			t.Fatalf("incomplete: %+v", d)
-		}
-		if (d.Effect == stemma.Admit) != (d.Verdict == stemma.Allow) {
-			t.Errorf("%s and %s", d.Verdict, d.Effect)
-		}
-		if again := Evaluate(set, &e, now()); again.ID != d.ID {
-			t.Errorf("two decisions: %s and %s", d.ID, again.ID)
-		}
-		if d.Verdict != stemma.Allow {
-			return
-		}
-		for _, a := range e.Attestations {
-			if a.Binding.Kind == stemma.BindingExact && a.Binding.Member == e.Image.Digest && a.Signer.Trust == PublicGood && a.Signer.Issuer == GitHubIssuer &&
-				strings.HasPrefix(strings.ToLower(a.Signer.Subject), "https://github.com/trusted/builders/.github/workflows/build.yml@refs/tags/v1.") {
-				return
+		for mode, set := range sets {
+			for _, situation := range []stemma.Situation{now(), on("linux/amd64")} {
+				d := Evaluate(set, &e, situation)
+				if len(d.Findings) == 0 || d.Verdict == "" || d.Effect == "" || d.ID == "" {
+					t.Fatalf("%s: incomplete: %+v", mode, d)
+				}
+				if (d.Effect == stemma.Admit) != (d.Verdict == stemma.Allow) {
+					t.Errorf("%s: %s and %s", mode, d.Verdict, d.Effect)
+				}
+				if again := Evaluate(set, &e, situation); again.ID != d.ID {
+					t.Errorf("%s: two decisions: %s and %s", mode, d.ID, again.ID)
+				}
+				if d.Verdict == stemma.Allow && !attested(&e, mode, situation) {
+					t.Errorf("%s, %v: allowed without the builder:\n%s", mode, situation.Platforms, render(d))
+				}
 			}
 		}
-		t.Errorf("allowed without the builder:\n%s", render(d))
 	})
+}
+
+// attested reports whether all that an Allow is about is attested by the builder of f0Policy. It knows nothing of how
+// that is judged.
+func attested(e *stemma.Evidence, mode string, situation stemma.Situation) bool {
+	builder := func(e *stemma.Evidence, indexes []stemma.Digest) bool {
+		return slices.ContainsFunc(e.Attestations, func(a stemma.Attestation) bool {
+			bound := a.Binding.Member == e.Image.Digest && (a.Binding.Kind == stemma.BindingExact || a.Binding.Kind == stemma.BindingViaManifest) ||
+				a.Binding.Kind == stemma.BindingViaIndex && slices.Contains(indexes, a.Binding.Member)
+			return bound && a.Binding.Member != "" && a.Signer.Trust == PublicGood && a.Signer.Issuer == GitHubIssuer &&
+				strings.HasPrefix(strings.ToLower(a.Signer.Subject), "https://github.com/trusted/builders/.github/workflows/build.yml@refs/tags/v1.")
+		})
+	}
+	isIndex := strings.Contains(e.MediaType, "index") || strings.Contains(e.MediaType, "list") || len(e.Platforms) > 0
+	if mode == "index" {
+		listed := !isIndex || len(situation.Platforms) == 0 || strings.Contains(string(mustEncode(e.Platforms)), "64")
+		return builder(e, e.Indexes) && listed
+	}
+	if !isIndex {
+		return builder(e, nil)
+	}
+	seen := 0
+	var walk func(e *stemma.Evidence) bool
+	walk = func(e *stemma.Evidence) bool {
+		for _, c := range e.Platforms {
+			if c == nil {
+				return false
+			}
+			if len(c.Platforms) > 0 || strings.Contains(c.MediaType, "index") || strings.Contains(c.MediaType, "list") {
+				if !walk(c) {
+					return false
+				}
+				continue
+			}
+			wanted := mode == "all" || mode == "nodes" && len(situation.Platforms) == 0 || c.Platform == stemma.Platform{OS: "linux", Architecture: "amd64"}
+			if strings.EqualFold(c.Platform.OS, "unknown") || c.Attestation && c.Platform == (stemma.Platform{}) || !wanted {
+				continue
+			}
+			if seen++; !builder(c, nil) {
+				return false
+			}
+		}
+		return true
+	}
+	// What is spelled otherwise than here is judged, too, so that there may be none of this spelling.
+	return walk(e) && (seen > 0 || mode != "all")
+}
+
+func mustEncode(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return b
 }
 
 // BenchmarkEvaluate judges F0 by the policy that asks for everything it has.
