@@ -238,18 +238,22 @@ func unavailableIn(end string, f *oci.Found) []stemma.Unavailable {
 	return list
 }
 
-// why says what became of a piece that is missing: of its blob, or of what could be its manifest.
+// why says what became of a piece that is missing: of its blob, of the manifest that holds it, or of what could be that.
 func (r *MirrorReport) why(m MissingEvidence, after *oci.Found) string {
+	lost := func(i MirrorItem) bool { return i.Result == ItemRefused || i.Result == ItemNotRead }
 	said := ""
 	for _, i := range r.Items {
-		if i.Result != ItemRefused && i.Result != ItemNotRead {
-			continue
-		}
 		switch {
-		case i.Digest == m.Bundle:
-			return fmt.Sprintf("%s: %s", i.Result, i.Why)
-		case i.Of == m.Of && said == "":
-			said = fmt.Sprintf("a %s about it was %s: %s", i.Kind, i.Result, i.Why)
+		case i.Digest == m.Bundle && lost(i):
+			return fmt.Sprintf("it was %s: %s", i.Result, i.Why)
+		case i.Digest == m.Bundle: // a blob, which is there
+			for _, holds := range r.Items {
+				if holds.Digest == i.Of && lost(holds) {
+					return fmt.Sprintf("the %s %s that holds it was %s", holds.Kind, holds.Digest.Short(), holds.Result)
+				}
+			}
+		case i.Of == m.Of && lost(i) && said == "":
+			said = strings.TrimSpace(fmt.Sprintf("a %s about it was %s: %s", i.Kind, i.Result, i.Why))
 		}
 	}
 	if said != "" {

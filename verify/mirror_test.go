@@ -101,7 +101,7 @@ func TestMirrorDifferences(t *testing.T) {
 		{
 			name: "the destination refuses what has a subject", to: refuse(`"subject"`),
 			differences: []string{"1 of 11 items could not be copied", "1 of 1 pieces of evidence are missing from the copy"},
-			missing:     "a referrer about it was refused: PUT https://corp.example/v2/hub/acme/app/manifests/… : 405 Method Not Allowed",
+			missing:     "the referrer sha256:… that holds it was refused",
 		},
 		{
 			name: "the destination takes it and lists nothing",

@@ -120,6 +120,7 @@ source, under which controls, and whether all of that is said about this very di
   stemma demo                                   a story in a world of its own: no network, no files
   stemma inspect ghcr.io/acme/api:1.8.2         everything that is known about an image, and by whom it is said
   stemma verify ghcr.io/acme/api:1.8.2 --policy policy.yaml
+  stemma mirror ghcr.io/acme/api:1.8.2 registry.corp.example/hub/acme/api
 
 IMAGE is registry/repo[:tag][@sha256:…] or oci:DIR[@sha256:…], a directory in OCI layout.
 
@@ -137,7 +138,7 @@ Exit codes: 0 admit, 1 refuse, 2 usage, invalid policy or image not found, 3 und
 	}
 	root.Flags().Bool("version", false, "version of stemma") // without the shorthand -v, which is --verbose
 	root.SetHelpCommand(a.helpCommand())
-	root.AddCommand(a.inspectCommand(), a.verifyCommand(), a.credentialsCommand(), a.policyCommand(), a.demoCommand())
+	root.AddCommand(a.inspectCommand(), a.verifyCommand(), a.mirrorCommand(), a.credentialsCommand(), a.policyCommand(), a.demoCommand())
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return &usageError{err, "see " + c.CommandPath() + " --help"}
 	})

@@ -143,5 +143,6 @@ func stage(t *testing.T) *stemmatest.World {
 	}
 	world.Network["flaky.example"] = flaky
 	world.Network["hub.corp.example"], world.Network["auth.corp.example"] = private(t)
+	destinations(world)
 	return world
 }
