@@ -92,8 +92,14 @@ func (f *collecting) again(image string, policies []string) string {
 		name   string
 		values []string
 	}{
-		{"--trusted-root", f.roots}, {"--policy", policies}, {"--evidence", f.evidence}, {"--also", f.also},
-		{"--source", f.sources}, {"--registries", single(f.reach.registries)}, {"--plain-http", f.reach.plainHTTP}, {"--allow-private", f.reach.allowPrivate},
+		{"--trusted-root", f.roots},
+		{"--policy", policies},
+		{"--evidence", f.evidence},
+		{"--also", f.also},
+		{"--source", f.sources},
+		{"--registries", single(f.reach.registries)},
+		{"--plain-http", f.reach.plainHTTP},
+		{"--allow-private", f.reach.allowPrivate},
 		{"--index", single(f.index)},
 	} {
 		for _, v := range flag.values {
