@@ -336,6 +336,18 @@ func TestCacheDiskBound(t *testing.T) {
 	if bytes, files := total(); bytes > 1000 || files > 18 {
 		t.Errorf("two at a time: %d bytes in %d files", bytes, files)
 	}
+	if err := os.RemoveAll(filepath.Join(dir, "blobs")); err != nil {
+		t.Fatal(err)
+	}
+	c, other = small(), small()
+	c.put(stemma.SHA256(filler(500, 100)), filler(500, 100))
+	for i := range 7 {
+		other.put(stemma.SHA256(filler(501+i, 100)), filler(501+i, 100))
+	}
+	c.put(stemma.SHA256(filler(510, 100)), filler(510, 100))
+	if bytes, _ := total(); bytes > 800 {
+		t.Errorf("one after the other: %d bytes", bytes)
+	}
 	// What was left half written goes after an hour, and not before.
 	for name, age := range map[string]time.Duration{".incomingOLD": 2 * time.Hour, ".incomingNEW": time.Minute} {
 		file := filepath.Join(dir, "blobs", "sha256", name)

@@ -20,6 +20,7 @@ import (
 	"cuelabs.dev/go/oci/ociregistry/ocimem"
 	"cuelabs.dev/go/oci/ociregistry/ociserver"
 	ggcrregistry "github.com/google/go-containerregistry/pkg/registry"
+	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"stemma"
@@ -531,6 +532,12 @@ func TestCopyCredentials(t *testing.T) {
 		return inner != nil && inner(w, r)
 	}
 	with := func(c *Config) {
+		c.Trace = func(e Exchange) {
+			// What is taken for a request to a token service is not held to the rules of a registry's.
+			if e.Sent == "token request" && !strings.HasSuffix(e.URL, "/token") {
+				t.Errorf("%+v", e)
+			}
+		}
 		c.Credentials = func(_ context.Context, asked, _ string) (Credential, error) {
 			if asked == mirrorHost {
 				return Credential{Username: "writer", Password: "secret"}, nil
@@ -551,6 +558,26 @@ func TestCopyCredentials(t *testing.T) {
 	}
 	if results(copied)[NotTaken] != 0 {
 		t.Errorf("%+v", copied.Items)
+	}
+}
+
+// TestCopyFalseReferrer: what is listed as a referrer and is about something else is neither copied nor missed.
+func TestCopyFalseReferrer(t *testing.T) {
+	m := newMirrored(t, ociserver.New(ocimem.New(), nil))
+	stray := bundle(9)
+	stray.Subject = &v1.Descriptor{MediaType: v1.MediaTypeImageManifest, Digest: digest.FromString("another"), Size: 3}
+	desc := m.image.AttachReferrer(stray)
+	m.registry.PutReferrer(repo, m.image.Digest(), desc)
+	copied, err := m.copy(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(copied.Items, func(i CopiedItem) bool { return i.Digest == stemma.Digest(desc.Digest) })
+	if i < 0 || copied.Items[i].Result != LeftOut || !strings.Contains(copied.Items[i].Why, "which is not its subject") {
+		t.Errorf("%+v", copied.Items)
+	}
+	if _, err := m.there("@" + string(desc.Digest)); err == nil {
+		t.Error("it is at the destination")
 	}
 }
 
