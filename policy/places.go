@@ -189,7 +189,7 @@ func (c *checker) mirrored(path string, p Pattern) bool {
 		return false
 	}
 	if parts[0] != dockerName(parts[0]) || parts[0] == "docker.io" && len(parts) == 2 && parts[1] != "**" {
-		c.fail(path, "write docker.io/library/alpine as docker.io and two components", "%q is not how a repository of Docker Hub is called", p)
+		c.fail(path, "write docker.io and two components: docker.io/library/alpine", "%q is not how a repository of Docker Hub is called", p)
 		return false
 	}
 	for i, part := range parts[1:] {

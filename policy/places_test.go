@@ -77,8 +77,10 @@ func TestPlaces(t *testing.T) {
 		"ghcr.io/acme/app": {
 			{InRepository, "registry.corp.example/evidence"},
 			{InRepository, "registry.corp.example/evidence/app"},
-			{InGitHub, "acme/app"}, {InGitLab, "gitlab.com/acme/app"},
-			{InArtifactAnalysis, "acme-images"}, {InArchivista, "https://archivista.example"},
+			{InGitHub, "acme/app"},
+			{InGitLab, "gitlab.com/acme/app"},
+			{InArtifactAnalysis, "acme-images"},
+			{InArchivista, "https://archivista.example"},
 			{InRepository, "registry.corp.example/all"},
 			{InGitHub, "acme"},
 		},
