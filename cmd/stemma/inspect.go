@@ -114,7 +114,7 @@ func nodes(e *stemma.Evidence) []*stemma.Evidence {
 }
 
 func (a *app) printPieces(p palette, e *stemma.Evidence) {
-	rows := [][]string{{"evidence", "on", "signer", "time", "binding"}}
+	rows := [][]string{{"evidence", "on", "signer", "time", "binding", "found in"}}
 	for _, n := range nodes(e) {
 		on := kind(n)
 		if n != e && n.Attestation {
@@ -123,7 +123,7 @@ func (a *app) printPieces(p palette, e *stemma.Evidence) {
 		first := len(rows)
 		for i := range n.Attestations {
 			at := &n.Attestations[i]
-			rows = append(rows, []string{what(n, at.Bundle, at.Statement, at.Signature), on, signer(at), when(at), string(at.Binding.Kind)})
+			rows = append(rows, []string{what(n, at.Bundle, at.Statement, at.Signature), on, signer(at), when(at), string(at.Binding.Kind), clean(at.Place)})
 		}
 		for i := range n.Unsigned {
 			u := &n.Unsigned[i]
@@ -138,7 +138,7 @@ func (a *app) printPieces(p palette, e *stemma.Evidence) {
 			if u.Provenance != nil && u.Provenance.Known != "" {
 				by = "nobody (" + strings.Join(append([]string{u.Provenance.Known}, modes(u.Provenance)...), ", ") + ")"
 			}
-			rows = append(rows, []string{what(n, u.Bundle, u.Statement, false), on, by, "–", binding})
+			rows = append(rows, []string{what(n, u.Bundle, u.Statement, false), on, by, "–", binding, clean(u.Place)})
 		}
 		slices.SortStableFunc(rows[first:], slices.Compare[[]string])
 	}
@@ -213,25 +213,52 @@ func when(at *stemma.Attestation) string {
 
 func (a *app) printClaims(p palette, e *stemma.Evidence, verbose bool) {
 	for _, n := range nodes(e) {
+		shown := map[string]bool{}
 		for i := range n.Provenance {
 			pr := &n.Provenance[i]
 			k := slices.IndexFunc(n.Attestations, func(at stemma.Attestation) bool { return at.Bundle == pr.Bundle })
-			a.printProvenance(p, n, pr, &n.Attestations[k], verbose)
+			a.printProvenance(p, n, pr, &n.Attestations[k], shown, verbose)
 		}
 		for i := range n.Unsigned {
 			if pr := n.Unsigned[i].Provenance; pr != nil {
-				a.printProvenance(p, n, pr, nil, verbose)
+				a.printProvenance(p, n, pr, nil, shown, verbose)
 			}
 		}
 	}
 }
 
-func (a *app) printProvenance(p palette, n *stemma.Evidence, pr *stemma.Provenance, at *stemma.Attestation, verbose bool) {
+func (a *app) printProvenance(p palette, n *stemma.Evidence, pr *stemma.Provenance, at *stemma.Attestation, shown map[string]bool, verbose bool) {
 	by := "signed by nobody"
 	if at != nil {
 		by = "signed by " + signer(at)
 	}
 	fmt.Fprintf(a.stdout, "\n  %s\n", p.bold(fmt.Sprintf("provenance %s of %s, %s", pr.Bundle.Short(), kind(n), by)))
+	rows := claims(pr, at, verbose)
+	if shown[fmt.Sprint(rows)] && !verbose {
+		fmt.Fprintln(a.stdout, "  "+p.dim("claims the same as one above"))
+		return
+	}
+	shown[fmt.Sprint(rows)] = true
+	table(a.stdout, "  ", rows, func(r, _ int, s string) string {
+		if r == 0 {
+			return p.dim(s)
+		}
+		return s
+	})
+	if verbose {
+		for _, d := range pr.Dependencies {
+			fmt.Fprintf(a.stdout, "    %s %s\n", p.dim("input"), clean(d.URI+" "+digests(d)))
+		}
+	}
+	for _, note := range pr.Notes {
+		if !strings.HasPrefix(note, "mode=") || strings.Contains(note, " ") {
+			fmt.Fprintf(a.stdout, "    %s %s\n", p.dim("note"), clean(note))
+		}
+	}
+}
+
+// claims is what a provenance says, a row for each field, with by whom it is said.
+func claims(pr *stemma.Provenance, at *stemma.Attestation, verbose bool) [][]string {
 	rows := [][]string{{"claim", "value", "said by"}}
 	for _, f := range []stemma.Field{
 		stemma.FieldBuilder, stemma.FieldRepository, stemma.FieldCommit, stemma.FieldRef, stemma.FieldEntryPoint,
@@ -249,23 +276,7 @@ func (a *app) printProvenance(p palette, n *stemma.Evidence, pr *stemma.Provenan
 		level, next = 1, "L2 needs a provenance signed by a hosted builder"
 	}
 	rows = append(rows, []string{"level", fmt.Sprintf("SLSA Build L%d; %s", level, clean(next)), "computed"})
-	rows = append(rows, []string{"base", bases(pr), "not proven"})
-	table(a.stdout, "  ", rows, func(r, _ int, s string) string {
-		if r == 0 {
-			return p.dim(s)
-		}
-		return s
-	})
-	if verbose {
-		for _, d := range pr.Dependencies {
-			fmt.Fprintf(a.stdout, "    %s %s\n", p.dim("input"), clean(d.URI+" "+digests(d)))
-		}
-	}
-	for _, note := range pr.Notes {
-		if !strings.HasPrefix(note, "mode=") || strings.Contains(note, " ") {
-			fmt.Fprintf(a.stdout, "    %s %s\n", p.dim("note"), clean(note))
-		}
-	}
+	return append(rows, []string{"base", bases(pr), "not proven"})
 }
 
 func saidBy(c stemma.Claim, verbose bool) string {

@@ -38,7 +38,12 @@ func (a *app) printMatrix(p palette, e *stemma.Evidence) {
 func member(e, n *stemma.Evidence) string {
 	switch {
 	case n.Attestation:
-		return "attestations of it" // those of the platform above, or of another one: the digest tells
+		for _, other := range e.Platforms {
+			if slices.ContainsFunc(other.Attached, func(x *stemma.Evidence) bool { return x.Image.Digest == n.Image.Digest }) {
+				return "attestations of " + member(e, other)
+			}
+		}
+		return "attestations"
 	case n == e:
 		return kind(n)
 	}

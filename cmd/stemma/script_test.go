@@ -34,6 +34,9 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata", UpdateScripts: *update,
 		Setup: func(env *testscript.Env) error {
+			// Digests of the good image and of its first platform.
+			env.Setenv("INDEX", string(world.Image.Digest()))
+			env.Setenv("CHILD", string(world.Image.Children[0].Digest))
 			for name, data := range map[string][]byte{
 				"root.json": world.Sigstore.TrustedRoot(), "other-root.json": other.TrustedRoot(), "policy.yaml": []byte(demoPolicy),
 				"bundle.json": world.Provenance.Bundle(),
@@ -144,5 +147,8 @@ func stage(t *testing.T) *stemmatest.World {
 	world.Network["flaky.example"] = flaky
 	world.Network["hub.corp.example"], world.Network["auth.corp.example"] = private(t)
 	destinations(world)
+	places(t, world)
+	family(t, world)
+	broken(t, world)
 	return world
 }

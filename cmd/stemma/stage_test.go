@@ -1,0 +1,137 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"stemma"
+	"stemma/stemmatest"
+)
+
+func ok[T any](t *testing.T) func(T, error) T {
+	return func(v T, err error) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+// places puts images into the world whose evidence lies in different places: ghcr.io/acme/app:places has some in each,
+// and of ghcr.io/acme/app:elsewhere all is in ghcr.io/acme/evidence.
+func places(t *testing.T, w *stemmatest.World) {
+	t.Helper()
+	image := ok[*stemmatest.Image](t)(w.Registry.PutImage(stemmatest.ImageSpec{
+		Repository: stemmatest.Repository, Tags: []string{"places"}, Content: "places",
+		Attest: func(p stemma.Platform, manifest stemma.Digest) []*stemmatest.Statement {
+			return []*stemmatest.Statement{stemmatest.BuildKit{Platform: p, Repository: "ghcr.io/acme/app", Tag: "places"}.V1(manifest)}
+		},
+	}))
+	attest := func(i *stemmatest.Image, run string) *stemmatest.Signed {
+		v := stemmatest.Vary{Statement: func(s *stemmatest.Statement) { s.Set("/runDetails/metadata/extra", run) }}
+		if run == "att tag" { // what cosign writes there has no timestamp
+			v.Sign = func(s *stemmatest.Sign) { s.MediaType, s.Entry = stemmatest.MediaTypeDSSE, stemmatest.EntryDSSE001 }
+		}
+		return ok[*stemmatest.Signed](t)(w.Attest(i, v))
+	}
+	w.Attach(image, attest(image, "referrers"))
+	sbom := ok[*stemmatest.Signed](t)(w.Sigstore.Attest(stemmatest.Sign{As: w.Build}, stemmatest.SPDX(w.Subject(image)).JSON()))
+	ok[v1.Descriptor](t)(image.AttachFallback(stemmatest.BundleArtifact(sbom)))
+	signature := ok[*stemmatest.Signed](t)(w.Sigstore.SignMessage(stemmatest.Sign{As: w.Build}, stemmatest.SimpleSigning("ghcr.io/acme/app", image.Digest())))
+	image.AttachCosign(".sig", ok[stemmatest.Layer](t)(signature.CosignSignature()))
+	image.AttachCosign(".att", ok[stemmatest.Layer](t)(attest(image, "att tag").CosignAttestation()))
+	in(image, "acme/evidence").AttachReferrer(stemmatest.BundleArtifact(attest(image, "alternate")))
+	// An SBOM as a file, and its signature: a referrer of a referrer.
+	file := image.AttachReferrer(stemmatest.Artifact{Type: "application/spdx+json", Layers: []stemmatest.Layer{{
+		MediaType: "application/spdx+json", Data: []byte(`{"spdxVersion":"SPDX-2.3","name":"app"}`),
+	}}})
+	_, manifest, err := w.Registry.Manifest(stemmatest.Repository, string(file.Digest))
+	signed := ok[*stemmatest.Signed](t)(w.Sigstore.SignMessage(stemmatest.Sign{As: w.Build}, ok[[]byte](t)(manifest, err)))
+	artifact := stemmatest.BundleArtifact(signed)
+	artifact.Subject = &file
+	image.AttachReferrer(artifact)
+
+	elsewhere := ok[*stemmatest.Image](t)(w.PutImage("elsewhere"))
+	in(elsewhere, "acme/evidence").AttachReferrer(stemmatest.BundleArtifact(attest(elsewhere, "alternate")))
+}
+
+// in is the image as if it were in another repository, where nothing of it is.
+func in(i *stemmatest.Image, repository string) *stemmatest.Image {
+	there := *i
+	there.Repository = repository
+	return &there
+}
+
+// family puts images into the world of which one member of the family is attested, and copies.
+func family(t *testing.T, w *stemmatest.World) {
+	t.Helper()
+	about := func(i *stemmatest.Image, d v1.Descriptor) {
+		x := ok[*stemmatest.Signed](t)(w.Attest(i, stemmatest.Vary{Statement: func(s *stemmatest.Statement) {
+			s.Subject = []stemma.ResourceDescriptor{stemmatest.Subject("ghcr.io/acme/app", stemma.Digest(d.Digest))}
+		}}))
+		a := stemmatest.BundleArtifact(x)
+		a.Subject = &d
+		i.AttachReferrer(a)
+	}
+	children := ok[*stemmatest.Image](t)(w.PutImage("children")) // every child is attested, the index is not
+	for _, c := range children.Children {
+		about(children, c)
+	}
+	twice := ok[*stemmatest.Image](t)(w.PutImage("twice")) // two manifests of one platform
+	list := slices.Clone(twice.Children)
+	list[1].Platform = list[0].Platform
+	data := ok[[]byte](t)(json.Marshal(map[string]any{"schemaVersion": 2, "mediaType": v1.MediaTypeImageIndex, "manifests": list}))
+	twice.Children, twice.Descriptor = list, w.Registry.PutManifest(stemmatest.Repository, v1.MediaTypeImageIndex, data, "twice")
+	for _, c := range list {
+		about(twice, c)
+	}
+	for _, repository := range []string{"evil/app", "hub/app"} { // copies of the good image, without evidence
+		for _, d := range append([]v1.Descriptor{w.Image.Descriptor}, w.Image.Children...) {
+			mediaType, data, err := w.Registry.Manifest(stemmatest.Repository, string(d.Digest))
+			w.Registry.PutManifest(repository, mediaType, ok[[]byte](t)(data, err), map[bool][]string{true: {"v2.0.0"}}[d.Digest == w.Image.Descriptor.Digest]...)
+		}
+	}
+	misnamed := ok[*stemmatest.Image](t)(w.PutImage("misnamed")) // a cosign signature that names another repository
+	x := ok[*stemmatest.Signed](t)(w.Sigstore.SignMessage(stemmatest.Sign{As: w.Build}, stemmatest.SimpleSigning("ghcr.io/evil/app", misnamed.Digest())))
+	misnamed.AttachCosign(".sig", ok[stemmatest.Layer](t)(x.CosignSignature()))
+}
+
+// broken adds registries of which each answers in one wrong way when it is asked for its image acme/app:v1.
+func broken(t *testing.T, w *stemmatest.World) {
+	t.Helper()
+	for host, fault := range map[string]func(http.ResponseWriter, *http.Request){
+		"401.example": func(rw http.ResponseWriter, _ *http.Request) {
+			rw.Header().Set("WWW-Authenticate", `Basic realm="registry"`)
+			rw.WriteHeader(http.StatusUnauthorized)
+		},
+		"403.example": func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusForbidden) },
+		"404.example": func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusNotFound) },
+		"429.example": func(rw http.ResponseWriter, _ *http.Request) {
+			rw.Header().Set("Retry-After", "60")
+			rw.WriteHeader(http.StatusTooManyRequests)
+		},
+		"500.example":     func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusInternalServerError) },
+		"timeout.example": func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
+		"digest.example": func(rw http.ResponseWriter, _ *http.Request) {
+			rw.Header().Set("Content-Type", v1.MediaTypeImageIndex)
+			_, _ = rw.Write([]byte(`{"schemaVersion":2,"manifests":[]}`)) // of another digest than any that is asked for
+		},
+	} {
+		r := stemmatest.NewRegistry(host)
+		ok[*stemmatest.Image](t)(r.PutImage(stemmatest.ImageSpec{Repository: "acme/app", Tags: []string{"v1"}, Content: "app"}))
+		r.Fault = func(rw http.ResponseWriter, q *http.Request) bool {
+			if !strings.Contains(q.URL.Path, "/manifests/") {
+				return false
+			}
+			fault(rw, q)
+			return true
+		}
+		w.Network[host] = r
+	}
+}
