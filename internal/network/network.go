@@ -7,10 +7,16 @@
 package network
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
+	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strings"
+	"sync"
 	"time"
 )
 
@@ -60,7 +66,7 @@ type Host struct {
 	IdentityToken      string // OAuth2 refresh token
 	Token              string // bearer token, sent as it is
 
-	RequestsPerSecond float64 // 0: 50; the burst is twice as much
+	RequestsPerSecond float64 // 0: 200; the burst is twice as much
 }
 
 // Retry bounds repetition. What is repeated are requests without a body that got no answer, 429 or 5xx.
@@ -82,22 +88,80 @@ type Credential struct {
 
 // Network carries requests. It is safe for concurrent use.
 type Network struct {
-	config Config
-	keys   *keyring
+	config   Config
+	keys     *keyring
+	hosts    map[string]Host
+	own      map[string]*http.Transport // of hosts that something is known of
+	others   *http.Transport
+	resolver *net.Resolver // nil: the system's
+	window   time.Duration // in which an answer must bring some bytes
+
+	mu     sync.Mutex
+	memory map[string]*host
 }
 
 // New checks the configuration. It connects to nothing.
 func New(c Config) (*Network, error) {
-	keys, err := newKeyring(c)
-	if err != nil {
+	c.Retry.Attempts = cmp.Or(c.Retry.Attempts, defaultAttempts)
+	c.Retry.First = cmp.Or(c.Retry.First, defaultFirst)
+	c.Retry.Longest = cmp.Or(c.Retry.Longest, defaultLongest)
+	c.Retry.Budget = cmp.Or(c.Retry.Budget, defaultBudget)
+	if c.Retry.Attempts < 0 || c.Retry.First < 0 || c.Retry.Longest < 0 || c.Retry.Budget < 0 {
+		return nil, errors.New("configuring the network: a bound of repetition is negative")
+	}
+	if c.Sleep == nil {
+		c.Sleep = sleep
+	}
+	n := &Network{config: c, hosts: map[string]Host{}, own: map[string]*http.Transport{}, window: defaultWindow, memory: map[string]*host{}}
+	for _, h := range c.Hosts {
+		u := &url.URL{Scheme: "https", Host: strings.ToLower(h.Name)}
+		if h.PlainHTTP {
+			u.Scheme = "http"
+		}
+		parsed, err := url.Parse(u.String())
+		if err != nil || h.Name == "" || parsed.Host != u.Host || parsed.Path != "" || parsed.User != nil || parsed.RawQuery != "" {
+			return nil, fmt.Errorf("configuring the network: %q is not the name of a host", h.Name)
+		}
+		name := canonicalHost(parsed)
+		if _, twice := n.hosts[name]; twice {
+			return nil, fmt.Errorf("configuring the network: two entries for the host %s", name)
+		}
+		if h.RequestsPerSecond < 0 {
+			return nil, fmt.Errorf("configuring the network: host %s: %v requests per second", name, h.RequestsPerSecond)
+		}
+		n.hosts[name] = h
+		if n.own[name], err = n.newTransport(h); err != nil {
+			return nil, fmt.Errorf("configuring the network: %w", err)
+		}
+	}
+	var err error
+	if n.others, err = n.newTransport(Host{}); err != nil {
+		return nil, fmt.Errorf("configuring the network: %w", err)
+	}
+	if n.keys, err = newKeyring(c); err != nil {
 		return nil, err
 	}
-	return &Network{config: c, keys: keys}, nil
+	return n, nil
 }
 
-// RoundTrip carries one request and follows no redirect.
+// RoundTrip carries one request and follows no redirect. What may not be connected to is an *Error.
 func (n *Network) RoundTrip(req *http.Request) (*http.Response, error) {
-	return n.config.Transport.RoundTrip(req)
+	if err := n.judgeURL(req.URL); err != nil {
+		return nil, err
+	}
+	name := canonicalHost(req.URL)
+	var carry http.RoundTripper = n.others
+	if own, ok := n.own[name]; ok {
+		carry = own
+	}
+	if n.config.Transport != nil {
+		carry = n.config.Transport
+	}
+	resp, err := n.send(req, name, carry)
+	if err == nil && resp.Body != nil {
+		resp.Body = newSteady(resp.Body, n.window)
+	}
+	return resp, err
 }
 
 // PlainHTTP lists the hosts that are spoken to without TLS.
@@ -105,17 +169,8 @@ func (n *Network) PlainHTTP() []string {
 	var names []string
 	for _, h := range n.config.Hosts {
 		if h.PlainHTTP {
-			names = append(names, h.Name)
+			names = append(names, strings.ToLower(h.Name))
 		}
 	}
 	return names
 }
-
-// Error says that a connection was not made, and why. It is a decision, not a failure: trying again changes nothing.
-type Error struct {
-	Host   string
-	Detail string // "it is at 10.0.0.5, a private address"
-	Hint   string // one sentence, or ""
-}
-
-func (e *Error) Error() string { return "connecting to " + e.Host + ": " + e.Detail }
