@@ -6,7 +6,6 @@
 package verify
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -158,10 +157,7 @@ func (v *Verifier) collect(ctx context.Context, r Request, lazy bool) (*stemma.E
 	var extra []stemma.Raw
 	var refused []stemma.Rejection
 	for _, f := range r.Evidence {
-		raws, rejected, err := oci.ReadEvidenceFile(f.Name, bytes.NewReader(f.Data))
-		if err != nil {
-			return nil, &Error{Kind: Invalid, Err: err, Hint: "give a Sigstore bundle, a DSSE envelope, or a file with one of either a line"}
-		}
+		raws, rejected := oci.ReadEvidenceFile(f.Name, f.Data)
 		extra, refused = append(extra, raws...), append(refused, rejected...)
 	}
 	found, err := v.client.Open(ctx, look)

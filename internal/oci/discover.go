@@ -490,7 +490,7 @@ func (d *discovery) services(n *node, about stemma.Digest, member int) []task {
 	for i, s := range d.look.Sources {
 		p := &place{rank: placeService + 2*i + member, kind: placeService, name: fmt.Sprint(s), of: about}
 		n.places = append(n.places, p)
-		tasks = append(tasks, task{run: func(ctx context.Context) { p.raws, p.answer, p.err = d.client.ask(ctx, s, about) }})
+		tasks = append(tasks, task{run: func(ctx context.Context) { p.raws, p.answer, p.err = d.consult(ctx, s, about) }})
 	}
 	return tasks
 }

@@ -181,7 +181,7 @@ func (r *registry) referrers(ctx context.Context, subject stemma.Digest) ([]desc
 			return list, answer, tooMuch()
 		}
 		list = append(list, index.Manifests...)
-		next, err := nextPage(resp.header, at)
+		next, err := nextPage(resp.header, at, "/v2/")
 		switch {
 		case err != nil:
 			f := asFault(err)
@@ -232,8 +232,8 @@ func statusOf(err error) string {
 }
 
 // nextPage is the target of "Link: <…>; rel=next" (RFC 8288). It stays on the host and scheme of the list: whoever
-// answers for one registry does not choose where else its client goes (GHSA-298f).
-func nextPage(header http.Header, at *url.URL) (*url.URL, error) {
+// answers for one registry does not choose where else its client goes (GHSA-298f), nor outside the API, which is at a path.
+func nextPage(header http.Header, at *url.URL, api string) (*url.URL, error) {
 	for _, value := range header.Values("Link") {
 		for rest := value; ; {
 			_, after, ok := strings.Cut(rest, "<")
@@ -259,7 +259,7 @@ func nextPage(header http.Header, at *url.URL) (*url.URL, error) {
 			if next.Scheme != at.Scheme || next.Host != at.Host || next.User != nil {
 				return nil, forbidden("header Link: the next page is at %s, not in the API of %s", stemma.Printable(next.Redacted(), 120), at.Host)
 			}
-			if !strings.HasPrefix(next.Path, "/v2/") {
+			if !strings.HasPrefix(next.Path, api) {
 				return nil, badAnswer("header Link: the next page is at %s, not in the API of %s", stemma.Printable(next.Redacted(), 120), at.Host)
 			}
 			return next, nil
