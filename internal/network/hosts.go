@@ -40,7 +40,7 @@ type hostEntry struct {
 	IdentityTokenFile string `json:"identityTokenFile"` // file with an OAuth2 refresh token
 	IdentityTokenEnv  string `json:"identityTokenEnv"`  // environment variable with an OAuth2 refresh token
 
-	RequestsPerSecond json.RawMessage `json:"requestsPerSecond"` // 50 when absent; twice as many at once
+	RequestsPerSecond json.RawMessage `json:"requestsPerSecond"` // 200 when absent; twice as many at once
 }
 
 func registriesSchema() schema {
