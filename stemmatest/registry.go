@@ -25,12 +25,18 @@ const (
 	ReferrersNull  Referrers = "null"  // an index whose manifests are null
 )
 
-// Registry holds images in memory and serves them as an OCI registry: the read side of the Distribution Specification
-// 1.1. It is an http.Handler. Content is put in by the methods; nothing can be pushed over HTTP.
+// Registry holds images in memory and serves them as an OCI registry by the Distribution Specification 1.1. It is an
+// http.Handler. Content is put in by the methods, and by pushing if it is Writable.
 type Registry struct {
 	Host      string    // "ghcr.io"; only the names of images that are put need it
 	Referrers Referrers // set before serving
 	PageSize  int       // referrers and tags in a page; 0: all
+
+	// Writable lets content be pushed over HTTP. Set it before serving.
+	Writable bool
+	// Refuse returns the status with which a push is refused, or 0 to take it: a destination that cannot hold
+	// everything. It may be called from several goroutines. Set it before serving.
+	Refuse func(Push) (status int)
 
 	// Fault sees every request before the registry does and reports whether it answered it. It may be called from
 	// several goroutines. Set it before serving.
@@ -39,6 +45,9 @@ type Registry struct {
 	mu       sync.Mutex
 	repos    map[string]*repository
 	requests []string
+	uploads  map[string]*upload
+	started  int   // uploads ever
+	pushed   int64 // bytes
 }
 
 type repository struct {
@@ -167,26 +176,27 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if r.Fault != nil && r.Fault(w, req) {
 		return
 	}
-	if req.Method != http.MethodGet && req.Method != http.MethodHead {
-		refuse(w, http.StatusMethodNotAllowed, "UNSUPPORTED", "this registry is read-only")
-		return
-	}
 	path, ok := strings.CutPrefix(req.URL.Path, "/v2/")
 	if !ok {
 		refuse(w, http.StatusNotFound, "UNSUPPORTED", "no such page")
 		return
 	}
-	if path == "" {
+	name, kind, reference := parsePath(path)
+	reads := req.Method == http.MethodGet || req.Method == http.MethodHead
+	switch {
+	case !reads && !r.Writable:
+		refuse(w, http.StatusMethodNotAllowed, "UNSUPPORTED", "this registry is read-only")
+		return
+	case path == "" && reads:
 		answer(w, req, "application/json", "", []byte("{}"))
 		return
-	}
-	// <name>/(manifests|blobs|referrers|tags)/<reference>, where the name may hold slashes
-	parts := strings.Split(path, "/")
-	if len(parts) < 3 {
+	case name == "":
 		refuse(w, http.StatusNotFound, "NAME_UNKNOWN", "no such repository")
 		return
+	case !reads || kind == "uploads" && r.Writable:
+		r.push(w, req, name, kind, reference)
+		return
 	}
-	name, kind, reference := strings.Join(parts[:len(parts)-2], "/"), parts[len(parts)-2], parts[len(parts)-1]
 	r.mu.Lock()
 	p, known := r.repos[name]
 	var view repository
@@ -214,6 +224,21 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	default:
 		refuse(w, http.StatusNotFound, "UNSUPPORTED", "no such page")
 	}
+}
+
+// parsePath takes <name>/(manifests|blobs|referrers|tags)/<reference> apart, where the name may hold slashes, and
+// <name>/blobs/uploads/<id>.
+func parsePath(path string) (name, kind, reference string) {
+	parts := strings.Split(path, "/")
+	if len(parts) < 3 {
+		return "", "", ""
+	}
+	kind, reference = parts[len(parts)-2], parts[len(parts)-1]
+	parts = parts[:len(parts)-2]
+	if n := len(parts) - 1; kind == "uploads" && n > 0 && parts[n] == "blobs" {
+		parts = parts[:n]
+	}
+	return strings.Join(parts, "/"), kind, reference
 }
 
 func (p *repository) serveManifest(w http.ResponseWriter, req *http.Request, reference string) {

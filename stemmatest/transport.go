@@ -45,6 +45,7 @@ func serve(h http.Handler, req *http.Request) (*http.Response, error) {
 	})
 	go func() {
 		defer stop()
+		defer func() { _ = in.Body.Close() }() // as every transport does
 		defer func() {
 			// A handler panics to cut the connection (http.ErrAbortHandler); the client sees the body break off.
 			if v := recover(); v != nil {
