@@ -70,9 +70,11 @@ func wrapped(text string, indent int) string {
 
 // tally says how many requirements there are and what became of them.
 func tally(d *stemma.Decision) string {
-	failed, unknown, idle := 0, 0, 0
+	failed, unknown, idle, advisory := 0, 0, 0, 0
 	for _, f := range d.Findings {
 		switch {
+		case f.Advisory && f.Outcome != stemma.Fail:
+			advisory++
 		case f.Needs != "":
 			idle++
 		case f.Outcome == stemma.Fail:
@@ -82,10 +84,14 @@ func tally(d *stemma.Decision) string {
 		}
 	}
 	if d.Verdict == stemma.Allow {
-		if len(d.Findings) == 1 {
-			return "its 1 requirement is met"
+		text := fmt.Sprintf("all %d requirements met", len(d.Findings)-advisory)
+		if len(d.Findings)-advisory == 1 {
+			text = "its 1 requirement is met"
 		}
-		return fmt.Sprintf("all %d requirements met", len(d.Findings))
+		if advisory > 0 {
+			text += fmt.Sprintf(", %d not known and not counted", advisory)
+		}
+		return text
 	}
 	var parts []string
 	if failed > 0 {
