@@ -2,6 +2,7 @@ package network
 
 import (
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -15,10 +16,10 @@ type standing struct {
 func (s standing) public() bool { return s.what == "" }
 
 // metadata are addresses of the services from which cloud machines have their credentials, where they are not
-// link-local: those of AWS over IPv6, Alibaba, Azure and Oracle.
+// link-local: those of AWS and Google over IPv6, Alibaba, Azure and Oracle.
 func isMetadata(a netip.Addr) bool {
 	switch a.String() {
-	case "169.254.169.254", "fd00:ec2::254", "100.100.100.200", "168.63.129.16", "192.0.0.192":
+	case "169.254.169.254", "fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254", "100.100.100.200", "168.63.129.16", "192.0.0.192":
 		return true
 	}
 	return false
@@ -42,10 +43,19 @@ func private() map[string]string {
 // ::ffff:127.0.0.1 was no loopback address to those who asked).
 func judge(a netip.Addr) standing {
 	a = a.WithZone("")
-	if inner, ok := carried(a); ok {
-		return judge(inner)
+	worst := standing{}
+	for _, inner := range carried(a) {
+		s := judge(inner)
+		if s.never {
+			return s
+		}
+		if worst.public() {
+			worst = s
+		}
 	}
 	switch {
+	case a.Is4In6(), !worst.public():
+		return worst
 	case isMetadata(a):
 		return standing{"an address of a metadata service", true}
 	case a.IsUnspecified() || a.Is4() && a.As4()[0] == 0:
@@ -68,38 +78,58 @@ func judge(a netip.Addr) standing {
 	return standing{}
 }
 
-// carried is the IPv4 address in an IPv6 one: mapped, compatible, or of the translators NAT64, 6to4 and Teredo.
-func carried(a netip.Addr) (netip.Addr, bool) {
-	if a.Is4In6() {
-		return a.Unmap(), true
-	}
-	if !a.Is6() {
-		return a, false
+// carried are the IPv4 addresses that an IPv6 one stands for, or may: mapped, compatible, or of the translators NAT64,
+// 6to4 and Teredo.
+func carried(a netip.Addr) []netip.Addr {
+	if !a.Is6() || a == netip.IPv6Unspecified() || a == netip.IPv6Loopback() { // IsLoopback means ::ffff:127.0.0.1, too
+		return nil
 	}
 	b := a.As16()
 	in := func(prefix string) bool { return netip.MustParsePrefix(prefix).Contains(a) }
+	v4 := func(at ...int) netip.Addr { return netip.AddrFrom4([4]byte{b[at[0]], b[at[1]], b[at[2]], b[at[3]]}) }
 	switch {
-	case in("::/96") && !a.IsUnspecified() && !a.IsLoopback(), in("64:ff9b::/96"):
-		return netip.AddrFrom4([4]byte(b[12:16])), true
+	case a.Is4In6():
+		return []netip.Addr{a.Unmap()}
+	case in("::/96"), in("64:ff9b::/96"):
+		return []netip.Addr{v4(12, 13, 14, 15)}
 	case in("2002::/16"):
-		return netip.AddrFrom4([4]byte(b[2:6])), true
-	case in("2001::/32"):
-		return netip.AddrFrom4([4]byte{^b[12], ^b[13], ^b[14], ^b[15]}), true
+		return []netip.Addr{v4(2, 3, 4, 5)}
+	case in("2001::/32"): // the client in disguise, and the server (RFC 4380 section 4)
+		return []netip.Addr{netip.AddrFrom4([4]byte{^b[12], ^b[13], ^b[14], ^b[15]}), v4(4, 5, 6, 7)}
+	case in("64:ff9b:1::/48"): // where it stands only the network knows (RFC 6052 section 2.2), and zeros around it are none
+		all := []netip.Addr{v4(6, 7, 9, 10), v4(7, 9, 10, 11), v4(9, 10, 11, 12), v4(12, 13, 14, 15)}
+		return slices.DeleteFunc(all, func(a netip.Addr) bool { return a.As4()[0] == 0 })
 	}
-	return a, false
+	return nil
 }
 
 // judgeName says what a host is good for that needs no resolver, or that every resolver answers alike. A name that it
 // does not know is public as far as can be said here; what it resolves to is judged when it is connected to.
 func judgeName(host string) standing {
-	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	if a, ok := literal(host); ok {
-		return judge(a)
+	host = strings.ToLower(strings.TrimRight(host, "."))
+	if host == "" || strings.ContainsFunc(host, func(r rune) bool { return r > '~' || r <= ' ' }) {
+		// Go's client makes digits of "①②⑦" where nobody looks any more.
+		return standing{"not a host name in ASCII", true}
+	}
+	addresses, number := literals(host)
+	worst := standing{}
+	for _, a := range addresses {
+		if s := judge(a); s.never || worst.public() {
+			worst = s
+		}
+		if worst.never {
+			break
+		}
+	}
+	if len(addresses) > 0 {
+		return worst
+	}
+	if number {
+		// No top-level domain is a number. What some resolver makes of 256.1.1.1 or 127.0.0.1.1, nobody knows.
+		return standing{"neither an address nor a name", true}
 	}
 	under := func(name string) bool { return host == name || strings.HasSuffix(host, "."+name) }
 	switch {
-	case host == "" || strings.ContainsFunc(host, func(r rune) bool { return r > '~' || r <= ' ' }):
-		return standing{"not a host name in ASCII", true}
 	case under("localhost") || under("localhost.localdomain") || under("ip6-localhost") || under("ip6-loopback"):
 		return standing{what: "this machine"}
 	case under("metadata.google.internal") || under("metadata.goog") || under("metadata") || under("instance-data") || under("instance-data.ec2.internal"):
@@ -108,34 +138,48 @@ func judgeName(host string) standing {
 	return standing{}
 }
 
-// literal reads an address in every spelling that some resolver takes for one: as RFC 4291 and RFC 3986 have them, and as
-// inet_aton does: 2852039166, 0xA9FEA9FE, 0251.0376.0251.0376, 127.1.
-func literal(host string) (netip.Addr, bool) {
+// literals reads an address in every spelling that some resolver takes for one: as RFC 4291 and RFC 3986 have them, and
+// as inet_aton does: 2852039166, 0xA9FEA9FE, 0251.0376.0251.0376, 127.1. Where readers differ (010.0.0.1 is 8.0.0.1 to
+// most and 10.0.0.1 to some, CVE-2021-29923) all that they read is returned. number: it can be nothing but an address.
+func literals(host string) (addresses []netip.Addr, number bool) {
+	host = strings.TrimRight(strings.ToLower(host), ".")
 	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
 	if a, err := netip.ParseAddr(host); err == nil {
-		return a.WithZone(""), true
+		return []netip.Addr{a.WithZone("")}, true
 	}
 	parts := strings.Split(host, ".")
+	last := parts[len(parts)-1]
+	hex, isHex := strings.CutPrefix(last, "0x")
+	if host == "" || strings.Trim(last, digits) != "" && (!isHex || strings.Trim(hex, digits+"abcdef") != "") {
+		return nil, false
+	}
+	for _, octal := range []bool{true, false} {
+		if a, ok := aton(parts, octal); ok && !slices.Contains(addresses, a) {
+			addresses = append(addresses, a)
+		}
+	}
+	return addresses, true
+}
+
+// aton is inet_aton: the last part fills the bytes that are left.
+func aton(parts []string, octal bool) (netip.Addr, bool) {
 	if len(parts) > 4 {
 		return netip.Addr{}, false
 	}
 	var value uint64
 	for i, part := range parts {
-		if part == "" || strings.Trim(part, "0123456789abcdefx") != "" || part[0] < '0' || part[0] > '9' {
-			return netip.Addr{}, false
-		}
-		n, err := strconv.ParseUint(part, 0, 64)
-		if err != nil {
-			// 08 and 09 are no octal numbers; some read them as decimal ones.
-			if n, err = strconv.ParseUint(part, 10, 64); err != nil {
-				return netip.Addr{}, false
-			}
+		base := 10
+		if hex, ok := strings.CutPrefix(part, "0x"); ok {
+			part, base = "0"+hex, 16 // 0x alone is 0 to some
+		} else if octal && strings.HasPrefix(part, "0") {
+			base = 8
 		}
 		bits := 8
 		if i == len(parts)-1 {
-			bits = 8 * (5 - len(parts)) // the last part fills what is left
+			bits = 8 * (5 - len(parts))
 		}
-		if n >= 1<<bits {
+		n, err := strconv.ParseUint(part, base, bits)
+		if err != nil {
 			return netip.Addr{}, false
 		}
 		value = value<<bits | n

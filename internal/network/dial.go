@@ -10,15 +10,9 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
-	"sync"
 	"syscall"
-	"time"
-)
-
-const (
-	maxHeader = 64 << 10 // bytes of the headers of an answer
-	perHost   = 64       // connections to one host
 )
 
 // Error says that a connection was not made, and why. It is a decision, not a failure: trying again changes nothing.
@@ -52,6 +46,9 @@ func refuse(host, subject string, s standing) *Error {
 
 // judgeURL is what can be said of a request before a name is resolved.
 func (n *Network) judgeURL(u *url.URL) error {
+	if u == nil {
+		return errors.New("a request without an address")
+	}
 	host := canonicalHost(u)
 	switch {
 	case u.Scheme == "http" && !n.known(host).PlainHTTP:
@@ -60,6 +57,10 @@ func (n *Network) judgeURL(u *url.URL) error {
 		return &Error{Host: host, Detail: "the scheme is " + strings.ToLower(u.Scheme) + ", and only https is spoken"}
 	case u.User != nil:
 		return &Error{Host: host, Detail: "the address has credentials in it"}
+	case u.Opaque != "":
+		return &Error{Host: host, Detail: "the address is not one of a host"} // a proxy would ask whatever stands there
+	case !isPort(u):
+		return &Error{Host: host, Detail: "it has no port of 1 to 65535"}
 	}
 	if s := judgeName(u.Hostname()); !s.public() && (s.never || !n.mayBePrivate(host, u.Hostname())) {
 		return refuse(host, "", s)
@@ -72,8 +73,13 @@ func (n *Network) mayBePrivate(host, name string) bool {
 	if h := n.known(host); h.Private || h.PlainHTTP {
 		return true
 	}
-	a, ok := literal(name)
-	return ok && n.allowed(a)
+	all, _ := literals(name)
+	for _, a := range all {
+		if !judge(a).public() && !n.allowed(a) {
+			return false
+		}
+	}
+	return len(all) > 0
 }
 
 func (n *Network) allowed(a netip.Addr) bool {
@@ -97,6 +103,14 @@ func canonicalHost(u *url.URL) string {
 		return name
 	}
 	return name + ":" + port
+}
+
+func isPort(u *url.URL) bool {
+	if u.Port() == "" {
+		return !strings.HasSuffix(u.Host, ":")
+	}
+	port, err := strconv.ParseUint(u.Port(), 10, 16)
+	return err == nil && port > 0
 }
 
 // known is the entry of a host, or one that says nothing.
@@ -124,102 +138,19 @@ func (n *Network) guard(host string, private bool) func(ctx context.Context, net
 	}
 }
 
-// dialer connects for one host, or for all that nothing is known of.
-func (n *Network) dialer(private bool, proxies *proxies) func(ctx context.Context, network, address string) (net.Conn, error) {
-	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		host := strings.TrimSuffix(address, ":443")
-		d := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second, Resolver: n.resolver}
-		if !proxies.has(address) {
-			d.ControlContext = n.guard(host, private)
-		}
-		return d.DialContext(ctx, network, address)
-	}
-}
-
-// proxies remembers the proxies that requests were sent through. Their addresses are the operator's choice, and may be
-// private; behind them, the proxy resolves names.
-type proxies struct {
-	choose func(*http.Request) (*url.URL, error)
-	mu     sync.Mutex
-	known  map[string]bool
-}
-
-func (p *proxies) proxy(r *http.Request) (*url.URL, error) {
-	u, err := p.choose(r)
-	if err != nil || u == nil {
-		return u, err
-	}
-	port := u.Port()
-	if port == "" {
-		port = map[string]string{"https": "443", "socks5": "1080", "socks5h": "1080"}[u.Scheme]
-		if port == "" {
-			port = "80"
-		}
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.known[net.JoinHostPort(u.Hostname(), port)] = true
-	return u, nil
-}
-
-func (p *proxies) has(address string) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.known[address]
-}
-
-// newTransport speaks HTTP to hosts for which the same is known.
-func (n *Network) newTransport(h Host) (*http.Transport, error) {
-	config, err := tlsConfig(h)
-	if err != nil {
-		return nil, err
-	}
-	choose := n.config.Proxy
-	if choose == nil {
-		choose = http.ProxyFromEnvironment
-	}
-	p := &proxies{choose: choose, known: map[string]bool{}}
-	return &http.Transport{
-		Proxy: p.proxy, DialContext: n.dialer(h.Private || h.PlainHTTP, p), TLSClientConfig: config,
-		TLSHandshakeTimeout: 10 * time.Second, ResponseHeaderTimeout: 30 * time.Second, IdleConnTimeout: 30 * time.Second,
-		MaxIdleConnsPerHost: perHost, MaxConnsPerHost: perHost, MaxResponseHeaderBytes: maxHeader,
-		DisableCompression: true, // digests are of what is sent, and nothing may grow on the way
-		ForceAttemptHTTP2:  true,
-	}, nil
-}
-
-// tlsConfig trusts the host's own authorities and no others, where it has some, and shows its certificate to it alone.
-func tlsConfig(h Host) (*tls.Config, error) {
-	c := &tls.Config{MinVersion: tls.VersionTLS12}
-	if h.CA != nil {
-		c.RootCAs = x509.NewCertPool()
-		if !c.RootCAs.AppendCertsFromPEM(h.CA) {
-			return nil, fmt.Errorf("host %s: no certificate in its authorities (want PEM)", h.Name)
-		}
-	}
-	if (h.ClientCertificate == nil) != (h.ClientKey == nil) {
-		return nil, fmt.Errorf("host %s: a client certificate and its key need each other", h.Name)
-	}
-	if h.ClientCertificate != nil {
-		pair, err := tls.X509KeyPair(h.ClientCertificate, h.ClientKey)
-		if err != nil {
-			return nil, fmt.Errorf("host %s: client certificate: %w", h.Name, err)
-		}
-		c.Certificates = []tls.Certificate{pair}
-	}
-	return c, nil
-}
-
 // final reports whether asking again would bring the same: a decision of ours, a certificate that is not accepted, a name
-// that does not exist.
+// that does not exist, a host that speaks TLS where none is spoken or the other way round.
 func final(err error) bool {
 	var refused *Error
 	var certificate *tls.CertificateVerificationError
 	var authority x509.UnknownAuthorityError
 	var hostname x509.HostnameError
 	var record tls.RecordHeaderError
+	var alert tls.AlertError
+	var address *net.AddrError
 	var name *net.DNSError
 	return errors.As(err, &refused) || errors.As(err, &certificate) || errors.As(err, &authority) || errors.As(err, &hostname) ||
-		errors.As(err, &record) || errors.As(err, &name) && name.IsNotFound ||
+		errors.As(err, &record) || errors.As(err, &alert) || errors.As(err, &address) || errors.Is(err, http.ErrSchemeMismatch) ||
+		errors.As(err, &name) && name.IsNotFound ||
 		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }

@@ -18,6 +18,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"stemma"
 )
 
 // Config is what a Network works with. The zero value reaches public addresses over TLS, with nobody's credentials.
@@ -91,8 +93,8 @@ type Network struct {
 	config   Config
 	keys     *keyring
 	hosts    map[string]Host
-	own      map[string]*http.Transport // of hosts that something is known of
-	others   *http.Transport
+	own      map[string]*line // to hosts that something is known of
+	others   *line
 	resolver *net.Resolver // nil: the system's
 	window   time.Duration // in which an answer must bring some bytes
 
@@ -112,21 +114,21 @@ func New(c Config) (*Network, error) {
 	if c.Sleep == nil {
 		c.Sleep = sleep
 	}
-	n := &Network{config: c, hosts: map[string]Host{}, own: map[string]*http.Transport{}, window: defaultWindow, memory: map[string]*host{}}
+	n := &Network{config: c, hosts: map[string]Host{}, own: map[string]*line{}, window: defaultWindow, memory: map[string]*host{}}
 	for _, h := range c.Hosts {
 		u := &url.URL{Scheme: "https", Host: strings.ToLower(h.Name)}
 		if h.PlainHTTP {
 			u.Scheme = "http"
 		}
 		parsed, err := url.Parse(u.String())
-		if err != nil || h.Name == "" || parsed.Host != u.Host || parsed.Path != "" || parsed.User != nil || parsed.RawQuery != "" {
+		if err != nil || h.Name == "" || parsed.Host != u.Host || parsed.Path != "" || parsed.User != nil || parsed.RawQuery != "" || !isPort(parsed) {
 			return nil, fmt.Errorf("configuring the network: %q is not the name of a host", h.Name)
 		}
 		name := canonicalHost(parsed)
 		if _, twice := n.hosts[name]; twice {
 			return nil, fmt.Errorf("configuring the network: two entries for the host %s", name)
 		}
-		if h.RequestsPerSecond < 0 {
+		if !(h.RequestsPerSecond >= 0 && h.RequestsPerSecond <= maxRequestsPerSecond) {
 			return nil, fmt.Errorf("configuring the network: host %s: %v requests per second", name, h.RequestsPerSecond)
 		}
 		n.hosts[name] = h
@@ -147,7 +149,7 @@ func New(c Config) (*Network, error) {
 // RoundTrip carries one request and follows no redirect. What may not be connected to is an *Error.
 func (n *Network) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := n.judgeURL(req.URL); err != nil {
-		return nil, err
+		return nil, unsent(req, err)
 	}
 	name := canonicalHost(req.URL)
 	var carry http.RoundTripper = n.others
@@ -157,11 +159,55 @@ func (n *Network) RoundTrip(req *http.Request) (*http.Response, error) {
 	if n.config.Transport != nil {
 		carry = n.config.Transport
 	}
-	resp, err := n.send(req, name, carry)
-	if err == nil && resp.Body != nil {
-		resp.Body = newSteady(resp.Body, n.window)
+	return n.send(req, name, carry)
+}
+
+// unsent closes the body of a request that no transport was given: every RoundTripper owes that, and whoever writes the
+// other end of a pipe waits for it.
+func unsent(req *http.Request, err error) error {
+	if req.Body != nil {
+		_ = req.Body.Close() // err says more
 	}
-	return resp, err
+	return err
+}
+
+// Client is for services that are no registry. It follows at most three redirects, all of the scheme of the first
+// address. Nothing that may say who asks follows to another origin.
+func (n *Network) Client() *http.Client {
+	return &http.Client{Transport: n, CheckRedirect: redirected}
+}
+
+const maxRedirects = 3
+
+func redirected(req *http.Request, via []*http.Request) error {
+	first, to := via[0].URL, canonicalHost(req.URL)
+	origin := func(u *url.URL) string { return u.Scheme + "://" + canonicalHost(u) }
+	switch {
+	case len(via) > maxRedirects:
+		return fmt.Errorf("more than %d redirects", maxRedirects)
+	case req.URL.Scheme != first.Scheme:
+		return &Error{Host: to, Detail: fmt.Sprintf("%s redirects there from %s to %s", canonicalHost(first), first.Scheme, stemma.Printable(req.URL.Scheme, 20))}
+	case req.URL.User != nil:
+		return &Error{Host: to, Detail: canonicalHost(first) + " redirects there with credentials in the address"}
+	}
+	// Headers are copied from the first request each time: after A, B, A they would be back, sent to an address that B
+	// has chosen (CVE-2024-45336). Another port is another origin, too.
+	away := origin(req.URL) != origin(first)
+	for _, r := range via {
+		away = away || origin(r.URL) != origin(first)
+	}
+	if !away {
+		return nil
+	}
+	if req.Body != nil && req.Body != http.NoBody {
+		return &Error{Host: to, Detail: canonicalHost(first) + " redirects there what was sent to it"}
+	}
+	for name := range req.Header {
+		if name != "Accept" && name != "User-Agent" {
+			req.Header.Del(name) // Authorization, Cookie, Referer, and what services have invented: Private-Token
+		}
+	}
+	return nil
 }
 
 // PlainHTTP lists the hosts that are spoken to without TLS.

@@ -2,7 +2,9 @@ package network
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"strconv"
@@ -13,6 +15,9 @@ import (
 	"golang.org/x/time/rate"
 )
 
+// forever is longer than anything is waited for.
+const forever = time.Duration(math.MaxInt64)
+
 // Defaults of Retry and Host.
 const (
 	defaultAttempts = 4
@@ -21,7 +26,8 @@ const (
 	defaultBudget   = 32
 	defaultRate     = 200
 	maxDiscarded    = 64 << 10 // bytes of an answer that nobody reads
-	maxHosts        = 1024     // hosts that something is remembered of
+	discardTime     = time.Second
+	maxHosts        = 1024 // hosts that something is remembered of
 )
 
 // host is what is remembered of one host: how fast it may be asked, and how often again.
@@ -78,9 +84,12 @@ func (n *Network) send(req *http.Request, name string, carry http.RoundTripper) 
 	backoff := retry.First
 	for attempt := 1; ; attempt++ {
 		if err := n.pace(ctx, h); err != nil {
-			return nil, err
+			return nil, unsent(req, fmt.Errorf("waiting for the turn of %s: %w", name, err))
 		}
 		resp, err := carry.RoundTrip(req)
+		if err == nil && resp.Body != nil && resp.Body != http.NoBody {
+			resp.Body = newSteady(resp.Body, n.window)
+		}
 		if err == nil && !temporary(resp.StatusCode) {
 			h.good(retry.Budget)
 			return resp, nil
@@ -95,14 +104,24 @@ func (n *Network) send(req *http.Request, name string, carry http.RoundTripper) 
 			return resp, err
 		}
 		if resp != nil {
-			_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxDiscarded)) // so that the connection can be used again
-			_ = resp.Body.Close()
+			discard(resp.Body)
 		}
 		if err := n.config.Sleep(ctx, wait); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("waiting to ask %s again: %w", name, err)
 		}
 		backoff = min(2*backoff, retry.Longest)
 	}
+}
+
+// discard reads the rest of a short answer, so that its connection can be used again. It waits for none of it.
+func discard(body io.ReadCloser) {
+	if body == nil {
+		return
+	}
+	late := time.AfterFunc(discardTime, func() { _ = body.Close() })
+	_, _ = io.CopyN(io.Discard, body, maxDiscarded) // nobody wants it
+	late.Stop()
+	_ = body.Close()
 }
 
 func temporary(status int) bool {
@@ -118,11 +137,18 @@ func temporary(status int) bool {
 // of the back-off and all of it, so that those who were turned away together do not come back together.
 func (n *Network) wait(resp *http.Response, backoff time.Duration) (d time.Duration, asked bool) {
 	if resp != nil {
-		value := resp.Header.Get("Retry-After")
-		if seconds, err := strconv.ParseUint(strings.TrimSpace(value), 10, 31); err == nil {
+		value := strings.TrimSpace(resp.Header.Get("Retry-After"))
+		if value != "" && strings.Trim(value, digits) == "" {
+			seconds, err := strconv.ParseInt(value, 10, 32)
+			if err != nil {
+				return forever, true
+			}
 			return time.Duration(seconds) * time.Second, true
 		}
-		if at, err := http.ParseTime(value); err == nil && n.config.Clock != nil {
+		if at, err := http.ParseTime(value); err == nil {
+			if n.config.Clock == nil {
+				return forever, true // how long that is cannot be told
+			}
 			return max(0, at.Sub(n.config.Clock())), true
 		}
 	}
@@ -162,7 +188,22 @@ func (n *Network) pace(ctx context.Context, h *host) error {
 			}
 		}
 	}
-	return h.limiter.Wait(ctx)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	turn := h.limiter.Reserve()
+	d := turn.Delay()
+	if d == 0 {
+		return nil
+	}
+	err := context.DeadlineExceeded
+	if n.intime(ctx, d) {
+		err = n.config.Sleep(ctx, d)
+	}
+	if err != nil {
+		turn.Cancel() // for the next in the queue
+	}
+	return err
 }
 
 // sleep waits by the clock of the machine.

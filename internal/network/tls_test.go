@@ -106,7 +106,7 @@ func TestConfig(t *testing.T) {
 		"a user":               {Config{Hosts: []Host{{Name: "u@a.example"}}}, "is not the name of a host"},
 		"twice":                {Config{Hosts: []Host{{Name: "a.example"}, {Name: "A.example"}}}, "two entries for the host a.example"},
 		"twice by port":        {Config{Hosts: []Host{{Name: "a.example"}, {Name: "a.example:443"}}}, "two entries for the host a.example"},
-		"no certificate in it": {Config{Hosts: []Host{{Name: "a.example", CA: []byte("x")}}}, "host a.example: no certificate"},
+		"no certificate in it": {Config{Hosts: []Host{{Name: "a.example", CA: []byte("x")}}}, "host a.example: its authorities: no certificate"},
 		"key alone":            {Config{Hosts: []Host{{Name: "a.example", ClientKey: key}}}, "need each other"},
 		"certificate alone":    {Config{Hosts: []Host{{Name: "a.example", ClientCertificate: certificate}}}, "need each other"},
 		"no key":               {Config{Hosts: []Host{{Name: "a.example", ClientCertificate: certificate, ClientKey: certificate}}}, "host a.example: client certificate"},
