@@ -85,7 +85,7 @@ type Mirror struct {
 type Alternate struct {
 	For              Pattern  `yaml:"for,required"`     // repositories of images, as in match
 	Also             []string `yaml:"also"`             // repositories: registry.corp.example/evidence/{app}
-	GitHub           string   `yaml:"github"`           // attestations of a repository or an owner: acme/{app}
+	GitHub           string   `yaml:"github"`           // attestations of a repository or an owner: acme/{app}; of an Enterprise, ghe.example.com/acme/{app}
 	GitLab           string   `yaml:"gitlab"`           // attestations of a project: gitlab.com/acme/{app}
 	ArtifactAnalysis string   `yaml:"artifactAnalysis"` // occurrences of a project of Google Cloud
 	Archivista       string   `yaml:"archivista"`       // a server of in-toto: https://archivista.example

@@ -72,8 +72,12 @@ func (p EvidencePlace) check() (problem, hint string) {
 			return fmt.Sprintf("%q is not the name of a repository", p.Of), "write it in full: registry.corp.example/evidence"
 		}
 	case InGitHub:
+		// The names of owners have no dots: what has one is the host of an Enterprise.
+		if len(parts) > 1 && parts[0] != "github.com" && strings.ContainsAny(parts[0], ".:") && isHost(parts[0]) {
+			parts = parts[1:]
+		}
 		if len(parts) > 2 || !plain(parts) {
-			return fmt.Sprintf("%q is neither an owner nor a repository of GitHub", p.Of), "write acme/app or acme, without host"
+			return fmt.Sprintf("%q is neither an owner nor a repository of GitHub", p.Of), "write acme/app or acme; of an Enterprise, ghe.example.com/acme/app"
 		}
 	case InGitLab:
 		if len(parts) < 3 || !isHost(parts[0]) || !plain(parts[1:]) {

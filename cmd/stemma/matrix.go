@@ -173,13 +173,36 @@ func (a *app) printPlaces(p palette, e *stemma.Evidence) {
 			a.printLooked(p, "attached "+x.Image.Digest.Short(), x)
 		}
 	}
-	for _, n := range nodes(e) {
-		for _, u := range n.Unavailable {
-			fmt.Fprintf(a.stdout, "  %s %s: %s (%s)\n", p.yellow("could not look at"), clean(u.Place), clean(u.Detail), u.Reason)
-		}
-	}
+	a.printUnavailable(p, e)
 	for _, t := range e.Trust {
 		fmt.Fprintf(a.stdout, "  %s\n", p.dim(fmt.Sprintf("verified under %s %s", t.Name, t.Digest.Short())))
+	}
+}
+
+// printUnavailable says once what could not be looked at, however many manifests it was asked about.
+func (a *app) printUnavailable(p palette, e *stemma.Evidence) {
+	type failure struct {
+		place  string
+		reason stemma.Reason
+	}
+	var order []failure
+	details := map[failure][]string{}
+	for _, n := range nodes(e) {
+		for _, u := range n.Unavailable {
+			f := failure{u.Place, u.Reason}
+			if _, ok := details[f]; !ok {
+				order = append(order, f)
+			}
+			details[f] = append(details[f], u.Detail)
+		}
+	}
+	for _, f := range order {
+		all := details[f]
+		more := ""
+		if len(slices.Compact(slices.Sorted(slices.Values(all)))) > 1 {
+			more = fmt.Sprintf("; and %d more", len(all)-1)
+		}
+		fmt.Fprintf(a.stdout, "  %s %s: %s (%s%s)\n", p.yellow("could not look at"), clean(f.place), clean(all[0]), f.reason, more)
 	}
 }
 

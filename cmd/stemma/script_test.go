@@ -150,5 +150,6 @@ func stage(t *testing.T) *stemmatest.World {
 	places(t, world)
 	family(t, world)
 	broken(t, world)
+	services(t, world)
 	return world
 }

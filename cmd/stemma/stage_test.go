@@ -135,3 +135,24 @@ func broken(t *testing.T, w *stemmatest.World) {
 		w.Network[host] = r
 	}
 }
+
+// services puts attestations of ghcr.io/acme/app:services, which has none in its registry, into the services that keep
+// them by digest.
+func services(t *testing.T, w *stemmatest.World) {
+	t.Helper()
+	image := ok[*stemmatest.Image](t)(w.PutImage("services"))
+	attest := func(run string) *stemmatest.Signed {
+		return ok[*stemmatest.Signed](t)(w.Attest(image, stemmatest.Vary{Statement: func(s *stemmatest.Statement) { s.Set("/runDetails/metadata/extra", run) }}))
+	}
+	github, gitlab := &stemmatest.GitHubAPI{}, &stemmatest.GitLabAPI{}
+	github.Put("acme/app", image.Digest(), attest("github").Bundle())
+	gitlab.Put("acme/app", image.Digest(), attest("gitlab").Bundle())
+	analysis, archivista := &stemmatest.ArtifactAnalysisAPI{Project: "acme"}, &stemmatest.ArchivistaAPI{}
+	analysis.Put("ghcr.io/acme/app", image.Digest(), attest("analysis").Envelope)
+	archivista.Put(image.Digest(), attest("archivista").Envelope.JSON())
+	w.Network["api.github.com"], w.Network["gitlab.example"] = github, gitlab
+	w.Network["containeranalysis.googleapis.com"], w.Network["archivista.example"] = analysis, archivista
+	denied := &stemmatest.GitHubAPI{}
+	denied.Token = "never"
+	w.Network["ghe.example"] = denied
+}
