@@ -398,28 +398,33 @@ func complaint(body []byte) string {
 	return cmp.Or(doc.At("message").Text(), doc.At("error", "message").Text())
 }
 
-// pages reads one page after the other. Each names the next: "" is none.
-func (q *inquiry) pages(first string, read func(at string) (next string, err error)) (answer string, err error) {
+// pages reads one page after the other. Each names the next: "" is none. What is wrong with a page that came is an error,
+// and the answer is still that it came.
+func (q *inquiry) pages(ctx context.Context, first string, request func(at string) call, read func(c call, a *answer) (next string, err error)) (said string, err error) {
 	seen := map[string]bool{}
 	at := first
 	for page := 1; ; page++ {
-		answer := "200"
+		said := "200"
 		if page > 1 {
-			answer = fmt.Sprintf("200, %d pages", page)
+			said = fmt.Sprintf("200, %d pages", page)
 		}
 		seen[at] = true
-		next, err := read(at)
+		c := request(at)
+		a, err := q.do(ctx, c)
 		switch {
 		case err != nil && page > 1:
 			return fmt.Sprintf("200, then %s for page %d", statusOf(err), page), err
 		case err != nil:
 			return statusOf(err), err
-		case next == "":
-			return answer, nil
+		}
+		next, err := read(c, a)
+		switch {
+		case err != nil || next == "":
+			return said, err
 		case seen[next]:
-			return answer, badAnswer("asking %s: the next page is one that was already read", q.host)
+			return said, badAnswer("%s: the next page is one that was already read", c)
 		case page == maxPages:
-			return answer, &fault{reason: stemma.ReasonTruncated, err: fmt.Errorf("asking %s: more than %d pages", q.host, maxPages)}
+			return said, &fault{reason: stemma.ReasonTruncated, err: fmt.Errorf("%s: more than %d pages", c, maxPages)}
 		}
 		at = next
 	}

@@ -31,24 +31,21 @@ func (g *github) ask(ctx context.Context, q *inquiry) (string, error) {
 		paths = []string{"/orgs/" + g.names[0], "/users/" + g.names[0]}
 	}
 	for _, path := range paths {
-		answer, err := q.pages(q.api+path+"/attestations/"+string(q.about)+"?per_page=100", func(at string) (string, error) { return g.page(ctx, q, at) })
-		if answer != "404" {
-			return answer, err
+		said, err := q.pages(ctx, q.api+path+"/attestations/"+string(q.about)+"?per_page=100", func(at string) call {
+			return call{
+				target: at, accept: "application/vnd.github+json", limit: maxListing,
+				// The last version that puts bundles into the list, where one request gets a hundred.
+				header: map[string]string{"X-GitHub-Api-Version": "2022-11-28"},
+			}
+		}, func(c call, a *answer) (string, error) { return g.page(ctx, q, c, a) })
+		if said != "404" {
+			return said, err
 		}
 	}
 	return q.missing(), nil
 }
 
-func (g *github) page(ctx context.Context, q *inquiry, at string) (next string, err error) {
-	c := call{
-		target: at, accept: "application/vnd.github+json", limit: maxListing,
-		// The last version that puts bundles into the list, where one request gets a hundred.
-		header: map[string]string{"X-GitHub-Api-Version": "2022-11-28"},
-	}
-	a, err := q.do(ctx, c)
-	if err != nil {
-		return "", err
-	}
+func (g *github) page(ctx context.Context, q *inquiry, c call, a *answer) (next string, err error) {
 	var said struct {
 		Attestations []struct {
 			Bundle    json.RawMessage `json:"bundle"`
@@ -145,12 +142,9 @@ func (g *gitlab) ask(ctx context.Context, q *inquiry) (string, error) {
 	}
 	base := q.api + "/projects/" + url.PathEscape(g.project) + "/attestations/"
 	failed := 0
-	answer, err := q.pages(base+q.about.Hex(), func(at string) (string, error) {
-		c := call{target: at, accept: "application/json", limit: maxManifest}
-		a, err := q.do(ctx, c)
-		if err != nil {
-			return "", err
-		}
+	said, err := q.pages(ctx, base+q.about.Hex(), func(at string) call {
+		return call{target: at, accept: "application/json", limit: maxManifest}
+	}, func(c call, a *answer) (string, error) {
 		var said []struct {
 			IID    int64  `json:"iid"`
 			Status string `json:"status"`
@@ -169,7 +163,7 @@ func (g *gitlab) ask(ctx context.Context, q *inquiry) (string, error) {
 			}
 			made = append(made, x.IID)
 		}
-		err = q.collect(len(made), stemma.FormatBundle, func(i int) ([]byte, error) {
+		err := q.collect(len(made), stemma.FormatBundle, func(i int) ([]byte, error) {
 			if made[i] <= 0 {
 				return nil, badAnswer("%s: an attestation without an iid, which GitLab gives from 18.7 on", c)
 			}
@@ -186,12 +180,12 @@ func (g *gitlab) ask(ctx context.Context, q *inquiry) (string, error) {
 		return q.next(c, a.header)
 	})
 	switch {
-	case answer == "404":
+	case said == "404":
 		return q.missing(), nil
 	case failed > 0:
-		answer += fmt.Sprintf("; %s that GitLab failed to make", counted(failed, "attestation", "attestations"))
+		said += fmt.Sprintf("; %s that GitLab failed to make", counted(failed, "attestation", "attestations"))
 	}
-	return answer, err
+	return said, err
 }
 
 // analysis is a project that keeps occurrences in Google Artifact Analysis (the Container Analysis API). They are filed
@@ -214,16 +208,13 @@ func (g *analysis) ask(ctx context.Context, q *inquiry) (string, error) {
 	}
 	filter := fmt.Sprintf(`(kind="BUILD" OR kind="ATTESTATION") AND resourceUrl="https://%s@%s"`, q.repository, q.about)
 	other := 0
-	answer, err := q.pages("", func(token string) (string, error) {
+	said, err := q.pages(ctx, "", func(token string) call {
 		query := url.Values{"filter": {filter}, "pageSize": {"100"}}
 		if token != "" {
 			query.Set("pageToken", token)
 		}
-		c := call{target: q.api + "/projects/" + g.project + "/occurrences?" + query.Encode(), accept: "application/json", limit: maxListing}
-		a, err := q.do(ctx, c)
-		if err != nil {
-			return "", err
-		}
+		return call{target: q.api + "/projects/" + g.project + "/occurrences?" + query.Encode(), accept: "application/json", limit: maxListing}
+	}, func(c call, a *answer) (string, error) {
 		var said struct {
 			Occurrences []occurrence `json:"occurrences"` // left out when there are none
 			Next        string       `json:"nextPageToken"`
@@ -247,7 +238,7 @@ func (g *analysis) ask(ctx context.Context, q *inquiry) (string, error) {
 				other++
 			}
 		}
-		err = q.collect(len(envelopes), stemma.FormatDSSE, func(i int) ([]byte, error) {
+		err := q.collect(len(envelopes), stemma.FormatDSSE, func(i int) ([]byte, error) {
 			e, err := standardEnvelope(envelopes[i])
 			if err != nil {
 				return nil, badAnswer("%s: an envelope: %w", c, err)
@@ -257,9 +248,9 @@ func (g *analysis) ask(ctx context.Context, q *inquiry) (string, error) {
 		return said.Next, err
 	})
 	if other > 0 {
-		answer += fmt.Sprintf("; %s without an envelope not read", counted(other, "occurrence", "occurrences"))
+		said += fmt.Sprintf("; %s without an envelope not read", counted(other, "occurrence", "occurrences"))
 	}
-	return answer, err
+	return said, err
 }
 
 // occurrence is one of Artifact Analysis, as far as it can be evidence: an envelope at its top, or where it once stood.
@@ -291,20 +282,14 @@ const archivistaQuery = `query($algorithm: String!, $digest: String!, $after: Cu
 }`
 
 func (archivista) ask(ctx context.Context, q *inquiry) (string, error) {
-	return q.pages("", func(cursor string) (string, error) {
-		variables := map[string]any{"algorithm": q.about.Algorithm(), "digest": q.about.Hex()}
+	return q.pages(ctx, "", func(cursor string) call {
+		variables := map[string]string{"algorithm": q.about.Algorithm(), "digest": q.about.Hex()}
 		if cursor != "" {
 			variables["after"] = cursor
 		}
-		body, err := json.Marshal(map[string]any{"query": archivistaQuery, "variables": variables})
-		if err != nil {
-			return "", badAnswer("asking %s: %w", q.host, err)
-		}
-		c := call{target: q.api + "/query", accept: "application/json", body: body, limit: maxManifest}
-		a, err := q.do(ctx, c)
-		if err != nil {
-			return "", err
-		}
+		body, _ := json.Marshal(map[string]any{"query": archivistaQuery, "variables": variables}) // strings have a JSON form
+		return call{target: q.api + "/query", accept: "application/json", body: body, limit: maxManifest}
+	}, func(c call, a *answer) (string, error) {
 		var said struct {
 			Data struct {
 				DSSEs struct {
@@ -333,7 +318,7 @@ func (archivista) ask(ctx context.Context, q *inquiry) (string, error) {
 		case list.Edges == nil:
 			return "", badAnswer("%s: the answer is not a list of envelopes", c)
 		}
-		err = q.collect(len(list.Edges), stemma.FormatDSSE, func(i int) ([]byte, error) {
+		err := q.collect(len(list.Edges), stemma.FormatDSSE, func(i int) ([]byte, error) {
 			return download(ctx, q, list.Edges[i].Node.GitOID)
 		})
 		switch {

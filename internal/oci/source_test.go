@@ -134,6 +134,9 @@ func TestSourceFound(t *testing.T) {
 			if diff := cmp.Diff(want, texts(pieces)); diff != "" {
 				t.Errorf("%s by %d: %s", kind, size, diff)
 			}
+			if asked := k.api.Requests(); !strings.Contains(asked[0], k.list) {
+				t.Errorf("%s: %s", kind, asked[0])
+			}
 			for _, p := range pieces {
 				if p.Format != k.format || p.Place != "" || p.Of != "" || p.Annotations != nil || p.Sealed {
 					t.Errorf("%s: %+v", kind, p)
@@ -183,12 +186,12 @@ func TestSourceRefuses(t *testing.T) {
 		{"503", func(w http.ResponseWriter) { header(w, 503, "X-RateLimit-Remaining", "0") }, "503", stemma.ReasonUnreachable, "503"},
 		{"410", func(w http.ResponseWriter) { header(w, 410) }, "410", stemma.ReasonBadAnswer, "410 Gone"},
 		{"204", func(w http.ResponseWriter) { w.WriteHeader(204) }, "204", stemma.ReasonBadAnswer, "204"},
-		{"page for people", body("<html>"), "no usable answer", stemma.ReasonBadAnswer, "reading JSON"},
-		{"nothing", body(""), "no usable answer", stemma.ReasonBadAnswer, "reading JSON"},
-		{"null", body("null"), "no usable answer", stemma.ReasonBadAnswer, "not a list"},
-		{"another document", body(`{"message":"ok"}`), "no usable answer", stemma.ReasonBadAnswer, ""},
-		{"text", body(`"ok"`), "no usable answer", stemma.ReasonBadAnswer, "expected a"},
-		{"lists of null", body(`{"attestations":null,"data":{"dsses":null},"errors":null,"occurrences":7}`), "no usable answer", stemma.ReasonBadAnswer, ""},
+		{"page for people", body("<html>"), "200", stemma.ReasonBadAnswer, "reading JSON"},
+		{"nothing", body(""), "200", stemma.ReasonBadAnswer, "reading JSON"},
+		{"null", body("null"), "200", stemma.ReasonBadAnswer, "not a list"},
+		{"another document", body(`{"message":"ok"}`), "200", stemma.ReasonBadAnswer, ""},
+		{"text", body(`"ok"`), "200", stemma.ReasonBadAnswer, "expected a"},
+		{"lists of null", body(`{"attestations":null,"data":{"dsses":null},"errors":null,"occurrences":7}`), "200", stemma.ReasonBadAnswer, ""},
 		{"cut short", func(w http.ResponseWriter) {
 			w.Header().Set("Content-Length", "100")
 			_, _ = w.Write([]byte("{}"))
