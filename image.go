@@ -19,29 +19,6 @@ func (i Image) String() string {
 	return i.Repository + "@" + string(i.Digest)
 }
 
-// Platform is the platform of one manifest, as in the OCI image index.
-type Platform struct {
-	OS           string `json:"os"`
-	Architecture string `json:"architecture"`
-	Variant      string `json:"variant,omitempty"`
-	OSVersion    string `json:"osVersion,omitempty"`
-}
-
-// String is "os/architecture[/variant][:os.version]", or "" for the zero Platform.
-func (p Platform) String() string {
-	if p == (Platform{}) {
-		return ""
-	}
-	s := p.OS + "/" + p.Architecture
-	if p.Variant != "" {
-		s += "/" + p.Variant
-	}
-	if p.OSVersion != "" {
-		s += ":" + p.OSVersion
-	}
-	return s
-}
-
 // Printable returns s with every control character, bidirectional override and other non-graphic rune replaced by
 // U+FFFD, and cut to max runes. Whatever comes from evidence passes through it before a terminal or a log sees it.
 func Printable(s string, max int) string {

@@ -238,10 +238,7 @@ func needed(e *stemma.Evidence, n Needs, top bool) *stemma.Evidence {
 	c.Platforms = nil
 	for _, child := range e.Platforms {
 		p := child.Platform
-		ofWanted := len(n.Platforms) == 0 || isIndex(child) || p == (stemma.Platform{}) || slices.ContainsFunc(n.Platforms, func(w stemma.Platform) bool {
-			got, want := normalPlatform(p), normalPlatform(w)
-			return got.OS == want.OS && got.Architecture == want.Architecture && (w.Variant == "" || got.Variant == want.Variant) && (w.OSVersion == "" || got.OSVersion == want.OSVersion)
-		})
+		ofWanted := len(n.Platforms) == 0 || isIndex(child) || p == (stemma.Platform{}) || slices.ContainsFunc(n.Platforms, func(w stemma.Platform) bool { return w.Takes(p) })
 		if n.Children && ofWanted {
 			c.Platforms = append(c.Platforms, needed(child, n, false))
 		}

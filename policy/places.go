@@ -295,9 +295,9 @@ func repositoryOf(reference string) string {
 type Needs struct {
 	// Children: the manifests that an index lists, and the evidence about each.
 	Children bool
-	// Platforms, with Children, are the only children that are needed; none means all. One without variant stands for
-	// all variants, one without OS version for all versions. A child is of a platform however that is spelled
-	// ("x86_64" is amd64, variant v8 of arm64 is none), and a child whose platform is not told may be of any.
+	// Platforms, with Children, are the only children that are needed; none means all. A child is needed that one of them
+	// takes (stemma.Platform.Takes), however it is spelled; so are one whose platform is not told, which may be of any,
+	// and an index, whatever platform it is listed with.
 	Platforms []stemma.Platform
 	// Indexes: evidence about an index that lists the manifest asked for, and the bytes of that index.
 	Indexes bool
@@ -323,7 +323,7 @@ func (s *Set) Needs(repository string, situation stemma.Situation) Needs {
 			// It makes no sense, so nothing is of it, and image.platform says so.
 			continue
 		}
-		n.Platforms = append(n.Platforms, w.platform)
+		n.Platforms = append(n.Platforms, w.normal())
 	}
 	return n
 }

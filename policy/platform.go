@@ -51,9 +51,9 @@ func (p *Platforms) decodeYAML(d *decoder, n *yaml.Node, path string) {
 		case s == "":
 		case !ok:
 			d.failAt(at, n, "write OS/architecture, as in an index: linux/amd64, linux/arm/v7, windows/amd64:10.0.20348.2227", "%q is not a platform", s)
-		case s != w.platform.String() && !(w.variant && w.platform.Variant == ""):
+		case s != w.normal().String() && !(w.platform.Variant != "" && w.normal().Variant == ""):
 			// A name that no index uses would look like a platform of its own.
-			d.failAt(at, n, fmt.Sprintf("write %q", w.platform.String()), "%q is another name of %s", s, w.platform)
+			d.failAt(at, n, fmt.Sprintf("write %q", w.normal().String()), "%q is another name of %s", s, w.normal())
 		case slices.Contains(list[:i], s):
 			d.failAt(at, n, "keep one", "%q stands twice", s)
 		}
@@ -64,8 +64,7 @@ func (p *Platforms) decodeYAML(d *decoder, n *yaml.Node, path string) {
 // wanted is a platform that is asked for.
 type wanted struct {
 	text     string
-	platform stemma.Platform // in normal form; zero when the text is not a platform, so that nothing is of it
-	variant  bool            // a variant is asked for, too; the normal form of some is none
+	platform stemma.Platform // as it is written; zero when the text is not a platform, so that nothing is of it
 }
 
 // parsePlatform reads OS/architecture[/variant][:os.version].
@@ -80,56 +79,26 @@ func parsePlatform(s string) (wanted, bool) {
 	}
 	p := stemma.Platform{OS: parts[0], Architecture: parts[1], OSVersion: version}
 	if len(parts) == 3 {
-		p.Variant, w.variant = parts[2], true
+		p.Variant = parts[2]
 	}
-	if p = normalPlatform(p); p.OS == "unknown" || p.Architecture == "unknown" {
+	if n := p.Normal(); n.OS == "unknown" || n.Architecture == "unknown" {
 		return w, false // what attestations are listed as, and nothing runs on
-	}
-	if !w.variant {
-		p.Variant = ""
 	}
 	w.platform = p
 	return w, true
 }
 
-// normalPlatform gives platforms that a runtime takes for the same one the same form, as containerd compares them.
-// Otherwise an index could list linux/amd64 for whoever verifies it and linux/x86_64 for the node that runs it.
-func normalPlatform(p stemma.Platform) stemma.Platform {
-	p.OS, p.Architecture, p.Variant = strings.ToLower(p.OS), strings.ToLower(p.Architecture), strings.ToLower(p.Variant)
-	if p.OS == "macos" {
-		p.OS = "darwin"
-	}
-	switch p.Architecture {
-	case "x86_64", "x86-64":
-		p.Architecture = "amd64"
-	case "aarch64":
-		p.Architecture = "arm64"
-	case "i386":
-		p.Architecture, p.Variant = "386", ""
-	case "armhf":
-		p.Architecture, p.Variant = "arm", "v7"
-	case "armel":
-		p.Architecture, p.Variant = "arm", "v6"
-	}
-	switch {
-	case p.Architecture == "arm" && p.Variant == "":
-		p.Variant = "v7"
-	case p.Architecture == "arm" && !strings.HasPrefix(p.Variant, "v"):
-		p.Variant = "v" + p.Variant
-	case p.Architecture == "arm64" && (p.Variant == "8" || p.Variant == "v8"), p.Architecture == "amd64" && p.Variant == "v1":
+// normal is the platform in normal form, with a variant only where one is asked for.
+func (w wanted) normal() stemma.Platform {
+	p := w.platform.Normal()
+	if w.platform.Variant == "" {
 		p.Variant = ""
 	}
 	return p
 }
 
-// takes reports whether a runtime on the wanted platform could take p for it: what an index leaves open, the OS or the
-// version of it, may be any.
-func (w wanted) takes(p stemma.Platform) bool {
-	p = normalPlatform(p)
-	return w.platform != (stemma.Platform{}) && (p.OS == w.platform.OS || p.OS == "") && p.Architecture == w.platform.Architecture &&
-		(!w.variant || p.Variant == w.platform.Variant) &&
-		(w.platform.OSVersion == "" || p.OSVersion == w.platform.OSVersion || p.OSVersion == "")
-}
+// takes reports whether a runtime on the wanted platform could take p for it.
+func (w wanted) takes(p stemma.Platform) bool { return w.platform.Takes(p) }
 
 // wanted is the mode in which an index is judged, and the platforms that are wanted of it: none means all.
 func (p Platforms) wanted(situation stemma.Situation) (mode string, list []wanted) {
@@ -207,7 +176,7 @@ func (f *family) add(e *stemma.Evidence, above []*stemma.Evidence) {
 		case isIndex(c):
 			f.add(c, above)
 		case runnable(c):
-			f.leaves = append(f.leaves, leaf{c, above, normalPlatform(c.Platform)})
+			f.leaves = append(f.leaves, leaf{c, above, c.Platform.Normal()})
 			if u := untold(c); u != nil {
 				f.unread = append(f.unread, *u)
 			}
@@ -237,7 +206,7 @@ func configured(e *stemma.Evidence) bool {
 // runnable reports whether a runtime may take the manifest for an image. It looks at nothing but the platform, that of
 // the index or else of the config: what calls itself an attestation manifest runs like any other.
 func runnable(e *stemma.Evidence) bool {
-	if p := normalPlatform(e.Platform); p.OS == "unknown" && p.Architecture == "unknown" {
+	if e.Platform.Unknown() {
 		return false
 	}
 	return !e.Attestation || e.Platform != (stemma.Platform{}) || untold(e) != nil
