@@ -29,6 +29,7 @@ func (v *Verifier) look(ctx context.Context, r Request, lazy bool) (oci.Look, na
 	if err != nil {
 		return look, called, err
 	}
+	look.Name = called.repository
 	if r.Index != "" {
 		if look.Index, err = stemma.ParseDigest(r.Index); err != nil {
 			return look, called, &Error{Kind: Invalid, Err: fmt.Errorf("the index %q: %w", r.Index, err), Hint: "write the digest of the index: sha256:…"}

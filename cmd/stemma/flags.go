@@ -49,7 +49,7 @@ func (f *collecting) add(c *cobra.Command) {
 	flags.StringArrayVar(&f.roots, "trusted-root", nil, "trusted root of a trust domain, [NAME=]`FILE`; NAME is public-good when left out. With it nothing is fetched over the network but the image. Repeatable")
 	flags.StringArrayVar(&f.evidence, "evidence", nil, "further evidence: a Sigstore bundle, a DSSE envelope, or a `FILE` with one of them a line. Repeatable")
 	flags.StringArrayVar(&f.also, "also", nil, "further `REPOSITORY` where evidence about the same digests may lie. Repeatable")
-	flags.StringArrayVar(&f.sources, "source", nil, "further source of attestations: github=OWNER[/REPO], gitlab=HOST/PROJECT, artifact-analysis=PROJECT or archivista=URL. Repeatable")
+	flags.StringArrayVar(&f.sources, "source", nil, "further `SOURCE` of attestations: github=OWNER[/REPO], gitlab=HOST/PROJECT, artifact-analysis=PROJECT or archivista=URL. Repeatable")
 	flags.StringVar(&f.index, "index", "", "`DIGEST` of an index that lists the image, when IMAGE is the digest of one platform")
 	flags.StringArrayVar(&f.platforms, "platform", nil, "`OS/ARCH` that the image is to run on; the index must list it. Repeatable")
 	flags.StringVar(&f.name, "name", "", "for oci:DIR: the `REPOSITORY` that it is an image of, which policies match")

@@ -77,7 +77,7 @@ func (a *app) printEvidence(e *stemma.Evidence, asked string, verbose bool) {
 			attestations++
 			continue
 		}
-		head = append(head, fmt.Sprintf("%s %s", clean(c.Platform.String()), c.Image.Digest.Short()))
+		head = append(head, member(e, c))
 	}
 	if attestations > 0 {
 		head = append(head, plural(attestations, "attestation manifest"))

@@ -9,6 +9,10 @@ import (
 type Look struct {
 	Ref Reference
 
+	// Name is what the image is called by services that keep attestations by name and digest: the canonical repository
+	// of a mirror, or the name given to a layout. "": as in Ref.
+	Name string
+
 	// Index is the digest of an index, in the repository of Ref, that is said to list the manifest of Ref. Besides it,
 	// a tag of Ref that has a digest, too, is asked for such an index. Evidence about an index that really lists the
 	// manifest is found with it. "": none is said.

@@ -45,7 +45,7 @@ func (d *discovery) consult(ctx context.Context, s Source, about stemma.Digest) 
 	if _, err := stemma.ParseDigest(string(about)); err != nil {
 		return nil, "not asked (no digest)", badAnswer("asking %s: %w", s, err)
 	}
-	q := &inquiry{client: d.client, room: d.room, held: d.held, host: at.host, repository: d.look.Ref.Repository, about: about}
+	q := &inquiry{client: d.client, room: d.room, held: d.held, host: at.host, repository: cmp.Or(d.look.Name, d.look.Ref.Repository), about: about}
 	q.api = "https://" + at.host + at.path
 	if slices.Contains(d.client.config.PlainHTTP, at.host) {
 		q.api = "http://" + at.host + at.path
