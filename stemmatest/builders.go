@@ -65,6 +65,12 @@ func SLSAGenerator(g GitHub, version string) GitHub {
 	return g.defaults()
 }
 
+// DockerBuilder is the identity of docker/github-builder's workflow of a version ("v1.0.0") in the job g.
+func DockerBuilder(g GitHub, version string) GitHub {
+	g.Builder, g.BuilderSHA = "docker/github-builder/.github/workflows/build.yml@refs/tags/"+version, ""
+	return g.defaults()
+}
+
 // SLSAGeneratorContainer is the SLSA v0.2 provenance of slsa-github-generator's container workflow. The identity is
 // one made by SLSAGenerator.
 func SLSAGeneratorContainer(g GitHub, subject ...stemma.ResourceDescriptor) *Statement {

@@ -214,6 +214,7 @@ type Layer struct {
 	MediaType   string
 	Data        []byte
 	Annotations map[string]string
+	URLs        []string // where it is said to be; then the registry does not have it (CVE-2020-15157)
 }
 
 // Raw is the layer as found evidence, filed under the manifest of.

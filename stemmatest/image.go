@@ -41,6 +41,9 @@ type ImageSpec struct {
 	// index as BuildKit makes it. Subject also gives that manifest a subject, as BuildKit does from 0.32.
 	Attest  func(platform stemma.Platform, manifest stemma.Digest) []*Statement
 	Subject bool
+
+	// Index changes what the index lists: a child twice, one of another image for the same platform, a wrong size, none.
+	Index func(children []v1.Descriptor) []v1.Descriptor
 }
 
 // Image is an image in a registry.
@@ -65,14 +68,98 @@ func (i *Image) Name() stemma.Image {
 // Digest identifies the image.
 func (i *Image) Digest() stemma.Digest { return stemma.Digest(i.Descriptor.Digest) }
 
-// Platform is the digest of the platform's manifest, or "".
+// Platform is the digest of the platform's manifest, or "". A platform without a version of the operating system is met
+// by the first of any version.
 func (i *Image) Platform(p stemma.Platform) stemma.Digest {
 	for _, c := range i.Children {
-		if c.Platform != nil && c.Platform.OS == p.OS && c.Platform.Architecture == p.Architecture && c.Platform.Variant == p.Variant {
+		if c.Platform != nil && c.Platform.OS == p.OS && c.Platform.Architecture == p.Architecture && c.Platform.Variant == p.Variant &&
+			(p.OSVersion == "" || c.Platform.OSVersion == p.OSVersion) {
 			return stemma.Digest(c.Digest)
 		}
 	}
 	return ""
+}
+
+// Attestation is the digest of the attestation manifest for the platform, or "".
+func (i *Image) Attestation(p stemma.Platform) stemma.Digest {
+	of := i.Platform(p)
+	for _, c := range i.Children {
+		if of != "" && c.Annotations[annotationReferenceDigest] == string(of) {
+			return stemma.Digest(c.Digest)
+		}
+	}
+	return ""
+}
+
+// Config is the digest of the config of the platform's manifest, or of the only manifest of an image without index.
+func (i *Image) Config(p stemma.Platform) (stemma.Digest, error) {
+	d := i.Digest()
+	if i.Children != nil {
+		d = i.Platform(p)
+	}
+	_, data, err := i.Registry.Manifest(i.Repository, string(d))
+	if err != nil {
+		return "", err
+	}
+	var m v1.Manifest
+	if err := stemma.DecodeJSON(data, &m); err != nil {
+		return "", fmt.Errorf("reading manifest %s: %w", d, err)
+	}
+	return stemma.Digest(m.Config.Digest), nil
+}
+
+// At is the image as a repository would have it, of this registry or of another one: what is attached to it is there,
+// about the same digest. Its bytes are there only if CopyTo has put them.
+func (i *Image) At(r *Registry, repository string) *Image {
+	at := *i
+	at.Registry, at.Repository, at.Tags = r, repository, nil
+	return &at
+}
+
+// CopyTo copies the image to another repository, and nothing that is about it but what its digest covers: a mirror that
+// leaves evidence behind.
+func (i *Image) CopyTo(r *Registry, repository string, tags ...string) (*Image, error) {
+	to := i.At(r, repository)
+	to.Tags = tags
+	if err := i.copyManifest(to, i.Digest(), tags); err != nil {
+		return nil, fmt.Errorf("copying %s: %w", i.Name(), err)
+	}
+	return to, nil
+}
+
+func (i *Image) copyManifest(to *Image, d stemma.Digest, tags []string) error {
+	mediaType, data, err := i.Registry.Manifest(i.Repository, string(d))
+	if err != nil {
+		return err
+	}
+	var links struct {
+		Config    *v1.Descriptor  `json:"config"`
+		Layers    []v1.Descriptor `json:"layers"`
+		Manifests []v1.Descriptor `json:"manifests"`
+	}
+	if err := stemma.DecodeJSON(data, &links); err != nil {
+		return fmt.Errorf("reading manifest %s: %w", d, err)
+	}
+	if links.Config != nil {
+		links.Layers = append(links.Layers, *links.Config)
+	}
+	for _, b := range links.Layers {
+		if len(b.URLs) > 0 {
+			continue // it is elsewhere
+		}
+		data, err := i.Registry.Blob(i.Repository, stemma.Digest(b.Digest))
+		if err != nil {
+			return err
+		}
+		to.Registry.PutBlob(to.Repository, b.MediaType, data)
+	}
+	for _, c := range links.Manifests {
+		if err := i.copyManifest(to, stemma.Digest(c.Digest), nil); err != nil {
+			return err
+		}
+	}
+	to.Registry.PutManifest(to.Repository, mediaType, data, tags...)
+	return nil
 }
 
 // PutImage makes an image with real, tiny layers.
@@ -108,7 +195,10 @@ func (r *Registry) PutImage(spec ImageSpec) (*Image, error) {
 		img.Children = append(img.Children, d)
 	}
 	img.Children = append(img.Children, attestations...)
-	img.Manifest = canonical(object{"schemaVersion": 2, "mediaType": indexType, "manifests": img.Children})
+	if spec.Index != nil {
+		img.Children = spec.Index(img.Children)
+	}
+	img.Manifest = canonical(object{"schemaVersion": 2, "mediaType": indexType, "manifests": append([]v1.Descriptor{}, img.Children...)})
 	img.Descriptor = r.PutManifest(spec.Repository, indexType, img.Manifest, spec.Tags...)
 	return img, nil
 }
@@ -131,6 +221,9 @@ func (r *Registry) putPlatform(spec ImageSpec, p stemma.Platform) (v1.Descriptor
 	}
 	if p.Variant != "" {
 		config["variant"] = p.Variant
+	}
+	if p.OSVersion != "" {
+		config["os.version"] = p.OSVersion
 	}
 	c := r.PutBlob(spec.Repository, configType, canonical(config))
 	data := canonical(object{"schemaVersion": 2, "mediaType": manifestType, "config": c, "layers": []v1.Descriptor{l}})
@@ -252,8 +345,11 @@ func (i *Image) AttachCosign(suffix string, layers ...Layer) v1.Descriptor {
 func (i *Image) putLayers(layers []Layer) []v1.Descriptor {
 	out := []v1.Descriptor{}
 	for _, l := range layers {
-		d := i.Registry.PutBlob(i.Repository, l.MediaType, l.Data)
-		d.Annotations = l.Annotations
+		d := describe(l.MediaType, l.Data)
+		if len(l.URLs) == 0 {
+			i.Registry.PutBlob(i.Repository, l.MediaType, l.Data)
+		}
+		d.Annotations, d.URLs = l.Annotations, l.URLs
 		out = append(out, d)
 	}
 	return out

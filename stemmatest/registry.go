@@ -159,6 +159,17 @@ func (r *Registry) Manifest(repo, reference string) (mediaType string, data []by
 	return m.mediaType, m.data, nil
 }
 
+// Blob returns a blob.
+func (r *Registry) Blob(repo string, d stemma.Digest) ([]byte, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	data, ok := r.repo(repo).blobs[d]
+	if !ok {
+		return nil, fmt.Errorf("reading blob %s of %s: no such blob", d, repo)
+	}
+	return data, nil
+}
+
 // Requests lists method and path of what was asked since the last call, in order of arrival.
 func (r *Registry) Requests() []string {
 	r.mu.Lock()

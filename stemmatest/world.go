@@ -125,3 +125,46 @@ func (w *World) Attest(i *Image, v Vary) (*Signed, error) {
 func (w *World) Attach(i *Image, x *Signed) {
 	i.AttachReferrer(BundleArtifact(x))
 }
+
+// PutBuildKitImage makes an image for linux/amd64 and linux/arm64 as BuildKit does from 0.32: with an attestation
+// manifest for each, which holds SLSA v1 provenance that nobody has signed.
+func (w *World) PutBuildKitImage(tag string) (*Image, error) {
+	repository := w.Registry.Host + "/" + Repository
+	return w.Registry.PutImage(ImageSpec{
+		Repository: Repository, Tags: []string{tag}, Content: "acme/app " + tag, Subject: true,
+		Platforms: []stemma.Platform{{OS: "linux", Architecture: "amd64"}, {OS: "linux", Architecture: "arm64"}},
+		Attest: func(p stemma.Platform, manifest stemma.Digest) []*Statement {
+			return []*Statement{BuildKit{
+				Repository: repository, Tag: tag, Platform: p, Source: "https://github.com/" + w.Build.Repository + ".git", Commit: w.Build.SHA,
+				BuilderID: w.Build.runURL(),
+			}.V1(manifest)}
+		},
+	})
+}
+
+// SignManifest signs the bytes of any manifest in the repository of the image as cosign sign does with bundles: the
+// image, one of its children, an SBOM that is attached to it. The signature is a referrer of that manifest. With
+// [DockerBuilder] and the attestation manifests of [World.PutBuildKitImage] it is what docker/github-builder does: a
+// signature of what holds the provenance.
+func (w *World) SignManifest(i *Image, d stemma.Digest, as Identity) (*Signed, error) {
+	mediaType, data, err := i.Registry.Manifest(i.Repository, string(d))
+	if err != nil {
+		return nil, fmt.Errorf("signing manifest: %w", err)
+	}
+	x, err := w.Sigstore.SignMessage(Sign{As: as}, data)
+	if err != nil {
+		return nil, fmt.Errorf("signing manifest %s: %w", d, err)
+	}
+	a := BundleArtifact(x)
+	subject := describe(mediaType, data)
+	a.Subject = &subject
+	i.AttachReferrer(a)
+	return x, nil
+}
+
+// Hostile puts a hostile registry in front of that of the world.
+func (w *World) Hostile() *Hostile {
+	h := &Hostile{Registry: w.Registry}
+	w.Network[w.Registry.Host] = h
+	return h
+}
