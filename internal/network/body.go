@@ -38,9 +38,10 @@ type steady struct {
 }
 
 func newSteady(body io.ReadCloser, window time.Duration) *steady {
-	s := &steady{ReadCloser: body, window: window}
+	s := &steady{ReadCloser: body, window: window, running: true}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.timer = time.AfterFunc(window/looks, s.look)
-	s.running = true
 	return s
 }
 

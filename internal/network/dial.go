@@ -146,11 +146,11 @@ func final(err error) bool {
 	var authority x509.UnknownAuthorityError
 	var hostname x509.HostnameError
 	var record tls.RecordHeaderError
-	var alert tls.AlertError
+	var alert *net.OpError // of crypto/tls, which keeps its type of alerts to itself
 	var address *net.AddrError
 	var name *net.DNSError
 	return errors.As(err, &refused) || errors.As(err, &certificate) || errors.As(err, &authority) || errors.As(err, &hostname) ||
-		errors.As(err, &record) || errors.As(err, &alert) || errors.As(err, &address) || errors.Is(err, http.ErrSchemeMismatch) ||
+		errors.As(err, &record) || errors.As(err, &alert) && (alert.Op == "remote error" || alert.Op == "local error") || errors.As(err, &address) || errors.Is(err, http.ErrSchemeMismatch) ||
 		errors.As(err, &name) && name.IsNotFound ||
 		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
