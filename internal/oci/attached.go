@@ -81,15 +81,18 @@ func (d *discovery) attach(n *node, list []attachment) {
 		a, b := quality(i), quality(j)
 		return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.size, b.size), cmp.Compare(b.created, a.created), cmp.Compare(a.digest, b.digest))
 	})
-	holders := map[int]*node{}
+	holders, told := map[int]*node{}, false
 	for at, i := range worth {
 		a := list[i]
-		many := len(n.attached) >= maxAttached || len(d.nodes)-d.family >= maxAttachedTotal
-		if many && !n.has(a.doc.digest) || n.nested >= maxNested {
+		// What is looked at in any case, such as a child of the index, takes no room, and is not crowded out by what
+		// whoever can push attaches (CVE-2023-33958).
+		many := (len(n.attached) >= maxAttached || len(d.nodes)-d.family >= maxAttachedTotal) && d.node(n, a.doc.digest) == nil
+		if !many && n.nested < maxNested {
+			holders[i] = d.holder(n, a)
+		} else if !told {
+			told = true
 			n.lost(a.places[0], &fault{reason: stemma.ReasonTruncated, err: fmt.Errorf("%d manifests are attached to %s, %d levels down, of which %d were looked at", len(worth), n.desc.Digest.Short(), n.nested+1, at)})
-			break
 		}
-		holders[i] = d.holder(n, a)
 	}
 	for i, a := range list {
 		if a.byTag && holders[i] == nil {
@@ -104,18 +107,22 @@ func (d *discovery) attach(n *node, list []attachment) {
 	}
 }
 
-func (n *node) has(digest stemma.Digest) bool {
-	return slices.ContainsFunc(n.attached, func(x *node) bool { return x.desc.Digest == digest })
+// node is the one of a manifest that was read: that which is attached to n already, or any other. One that could not be
+// read is none, though somebody else may have read the same manifest meanwhile.
+func (d *discovery) node(n *node, digest stemma.Digest) *node {
+	for _, list := range [][]*node{n.attached, d.nodes} {
+		if i := slices.IndexFunc(list, func(x *node) bool { return x.doc != nil && x.desc.Digest == digest }); i >= 0 {
+			return list[i]
+		}
+	}
+	return nil
 }
 
 // holder is the node of a manifest that is attached to another one: that which there is, or a new one. It is nil when
 // the manifest is attached to something else already, or the other one hangs from it: the marks of an index can say
 // both of two manifests, and a tree must come of it (oras GHSA-298f).
 func (d *discovery) holder(n *node, a attachment) *node {
-	for _, x := range d.nodes {
-		if x.desc.Digest != a.doc.digest {
-			continue
-		}
+	if x := d.node(n, a.doc.digest); x != nil {
 		for above := n; above != nil; above = above.of {
 			if above == x {
 				return nil
