@@ -127,13 +127,23 @@ func (n *node) place(kind int) *place {
 	return p
 }
 
-// config is the config that the manifest names, if it is that of a container image.
+// config is the config that the manifest names, if it is that of a container image. Its descriptor is not checked.
 func (n *node) config() *descriptor {
 	c := n.doc.body.Config
-	if n.doc.isIndex() || c == nil || isArtifact(c.MediaType) || c.check(maxManifest) != nil {
+	if n.doc.isIndex() || c == nil || isArtifact(c.MediaType) {
 		return nil
 	}
 	return c
+}
+
+// idle reports whether nothing takes the manifest for an image: it is attached to another one, or it is an attestation
+// manifest and of no platform. That it is marked as one says nothing, since runtimes do not look at the mark: a child
+// of linux/amd64 would otherwise be hidden from whoever verifies the index, and run.
+func (n *node) idle() bool {
+	if !n.isAttest || n.doc != nil && n.doc.isIndex() {
+		return false
+	}
+	return n.nested > 0 || n.platform.Unknown() || n.platform == (stemma.Platform{}) && n.doc != nil && n.config() == nil
 }
 
 // discovery is one look at one image. It goes in rounds, each of which has all its requests under way at once. What is
@@ -324,12 +334,18 @@ func (d *discovery) opened(n *node) []task {
 		return nil
 	}
 	config := n.config()
-	if config == nil || n.of != nil || n.isAttest {
+	if config == nil || n.nested > 0 || n.idle() {
+		return nil
+	}
+	untold := n.platform == (stemma.Platform{}) && (d.want == nil || d.want.Children || len(d.want.Platforms) > 0)
+	if err := config.check(maxManifest); err != nil {
+		if untold {
+			n.unavailable = append(n.unavailable, unavailable("config", err))
+		}
 		return nil
 	}
 	tasks := d.services(n, config.Digest, 1)
-	// Layouts of evidence alone have no configs, and need none.
-	if n.platform == (stemma.Platform{}) && (d.want == nil || d.want.Children || len(d.want.Platforms) > 0) {
+	if untold {
 		tasks = append(tasks, task{run: func(ctx context.Context) { d.readPlatform(ctx, n, *config) }})
 	}
 	return tasks
@@ -342,10 +358,12 @@ func (d *discovery) readPlatform(ctx context.Context, n *node, config descriptor
 	if err == nil {
 		err = stemma.DecodeJSON(data, &p)
 	}
-	switch {
+	switch l, ok := d.at(n)[0].(*layout); {
 	case err == nil:
 		n.platform = p.value()
-	case !isMissing(err):
+	case ok && isMissing(err) && !l.holdsAny(n.doc.body.Layers):
+		// Layouts of evidence alone have no configs, and need none.
+	default:
 		n.unavailable = append(n.unavailable, unavailable("config", err))
 	}
 }
@@ -375,7 +393,7 @@ func (d *discovery) expand(n *node) {
 			child.isAttest, child.attests = true, stemma.Digest(desc.Annotations[annotationReferenceDigest])
 		}
 		if !wanted(desc) {
-			if child.isAttest {
+			if child.idle() {
 				attestations++
 			} else {
 				platforms++
@@ -397,27 +415,30 @@ func (d *discovery) expand(n *node) {
 }
 
 // wanted says which children of an index can be needed: those of the platforms in question, those whose platform only
-// they themselves say, and what attests any of these.
+// they themselves say, indexes of whatever platform, and what attests any of these. What is marked as an attestation
+// manifest and is of a platform may run like any other.
 func (d *discovery) wanted(list []descriptor) func(descriptor) bool {
 	runs := func(desc descriptor) bool {
 		p := desc.Platform.value()
-		return p == (stemma.Platform{}) || len(d.want.Platforms) == 0 || slices.ContainsFunc(d.want.Platforms, func(w stemma.Platform) bool {
-			return w.OS == p.OS && w.Architecture == p.Architecture && (w.Variant == p.Variant || w.Variant == "" || p.Variant == "")
-		})
+		switch {
+		case d.want == nil:
+			return true
+		case !d.want.Children:
+			return false
+		case isIndex(desc.MediaType) || desc.MediaType == "" || p == (stemma.Platform{}):
+			return true
+		case desc.isAttestation() && p.Unknown():
+			return false
+		}
+		return len(d.want.Platforms) == 0 ||
+			slices.ContainsFunc(d.want.Platforms, func(w stemma.Platform) bool { return w.Takes(p) })
 	}
 	about := map[stemma.Digest]bool{}
-	if d.want != nil && d.want.Children {
-		for _, desc := range list {
-			if !desc.isAttestation() && runs(desc) {
-				about[desc.Digest] = true
-			}
-		}
+	for _, desc := range list {
+		about[desc.Digest] = about[desc.Digest] || runs(desc)
 	}
 	return func(desc descriptor) bool {
-		if desc.isAttestation() && d.want != nil {
-			return about[stemma.Digest(desc.Annotations[annotationReferenceDigest])]
-		}
-		return d.want == nil || d.want.Children && runs(desc)
+		return runs(desc) || desc.isAttestation() && about[stemma.Digest(desc.Annotations[annotationReferenceDigest])]
 	}
 }
 
@@ -440,7 +461,7 @@ func (d *discovery) ask(n *node) []task {
 	var tasks []task
 	last := placeAtt
 	switch {
-	case n.of != nil || n.isAttest: // nobody attaches files by a tag to what is attached itself
+	case n.of != nil || n.idle(): // nobody attaches files by a tag to what is attached itself
 	case d.want == nil:
 		last = placeSBOM
 	default:
@@ -453,7 +474,7 @@ func (d *discovery) ask(n *node) []task {
 			tasks = append(tasks, task{run: p.look})
 		}
 	}
-	if n.of == nil && !n.isAttest {
+	if n.of == nil && !n.idle() {
 		tasks = append(tasks, d.services(n, n.desc.Digest, 0)...)
 	}
 	return tasks

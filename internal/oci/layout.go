@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -327,6 +328,17 @@ func (l *layout) content(d descriptor, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	return data, d.matches(data)
+}
+
+// holdsAny reports whether any of the blobs is in the layout, whatever it is.
+func (l *layout) holdsAny(list []descriptor) bool {
+	return slices.ContainsFunc(list, func(d descriptor) bool {
+		if d.check(math.MaxInt64) != nil {
+			return false
+		}
+		_, err := l.dir.Lstat(v1.ImageBlobsDir + "/" + d.Digest.Algorithm() + "/" + d.Digest.Hex())
+		return err == nil
+	})
 }
 
 // read reads a regular file that no symbolic link leads to, of the size that is expected (-1: any up to limit).

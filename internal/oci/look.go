@@ -31,7 +31,8 @@ type Look struct {
 // Want is what can be needed of an image. What it does not name, and is not hinted at only by what somebody wrote into
 // a descriptor, is not fetched, and named in Found.NotFetched.
 type Want struct {
-	// Children wants the children of an index and evidence about them: those of Platforms, or all when there are none.
+	// Children wants the children of an index and evidence about them: those that one of Platforms takes and those that
+	// may turn out to be, or all when there are none.
 	Children  bool
 	Platforms []stemma.Platform
 	// Indexes wants evidence about an index that lists the manifest asked for.

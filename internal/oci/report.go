@@ -18,10 +18,10 @@ func (d *discovery) found(n *node, repository string) *Found {
 	}
 	f := &Found{
 		Image: stemma.Image{Repository: repository, Digest: n.doc.digest}, MediaType: n.doc.mediaType, ArtifactType: n.doc.body.ArtifactType,
-		Manifest: n.doc.data, Platform: n.platform, AttestationManifest: n.isAttest, Raw: n.raw, Statements: n.statements,
+		Manifest: n.doc.data, Platform: n.platform, AttestationManifest: n.idle(), Raw: n.raw, Statements: n.statements,
 	}
 	n.result = f
-	if config := n.config(); config != nil && !n.isAttest {
+	if config := n.config(); config != nil && config.check(maxManifest) == nil && !n.idle() {
 		f.Config = config.Digest
 	}
 	slices.SortStableFunc(n.places, func(a, b *place) int { return cmp.Compare(a.rank, b.rank) })
