@@ -12,6 +12,12 @@
 //	})
 //	world.Attach(image, signed)
 //
+// A [Registry] is honest, and takes pushes if it is told to. In front of it, or of any other one, [Hostile] does what the
+// worst registries do, [Slow] lets requests take a while and counts the round trips, and [Wire] remembers who was told
+// which secrets:
+//
+//	world.Hostile().Do(stemmatest.LoopPages(), stemmatest.Cut(10).To(stemmatest.AskBlob).Times(1))
+//
 // The keys are made anew for each instance and are worth nothing outside of it: a second [NewSigstore] is the wrong
 // trust root of the first.
 //
