@@ -3,8 +3,13 @@ package verify_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -44,6 +49,30 @@ spec:
 ---
 ` + strings.Replace(trusting, "      github:\n", "      trust: private\n      github:\n", 1)
 }
+
+// scratch is a directory for what all tests share. TestMain makes and removes it.
+var scratch string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "stemma-test-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	scratch = dir
+	code := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// built is the program, built once for all tests that ask by it.
+var built = sync.OnceValues(func() (string, error) {
+	program := filepath.Join(scratch, "stemma")
+	if out, err := exec.Command("go", "build", "-o", program, "../cmd/stemma").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building the program: %w\n%s", err, out)
+	}
+	return program, nil
+})
 
 // in replaces text of a policy or a document, which must be there.
 func in(text, old, new string) string {

@@ -203,10 +203,7 @@ func forms(t *testing.T) []form {
 // mise#9260, CVE-2026-39395: the subject was compared on one path and not on another. Here each form of evidence is
 // about the image, and about its sibling, by each way in.
 func TestReg_B03_every_path(t *testing.T) {
-	program := filepath.Join(t.TempDir(), "stemma")
-	if out, err := exec.Command("go", "build", "-o", program, "../cmd/stemma").CombinedOutput(); err != nil {
-		t.Fatalf("building the program: %v\n%s", err, out)
-	}
+	program := must[string](t)(built())
 	for _, f := range forms(t) {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()

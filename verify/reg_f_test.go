@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -48,10 +47,7 @@ const anyHost = `["ghcr.io/acme/{service}", "127.0.0.1:*/acme/{service}"]`
 // playRows plays each row beside its control: the same without the fault, which must be allowed.
 func playRows(t *testing.T, rows ...row) {
 	t.Helper()
-	program := filepath.Join(t.TempDir(), "stemma")
-	if out, err := exec.Command("go", "build", "-o", program, "../cmd/stemma").CombinedOutput(); err != nil {
-		t.Fatalf("building the program: %v\n%s", err, out)
-	}
+	program := must[string](t)(built())
 	for _, c := range rows {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -555,10 +551,7 @@ func TestReg_F18_rollback(t *testing.T) {
 
 // go-containerregistry #2306: a layout with links, or with names that lead out of it, is damaged.
 func TestReg_F19_layout(t *testing.T) {
-	program := filepath.Join(t.TempDir(), "stemma")
-	if out, err := exec.Command("go", "build", "-o", program, "../cmd/stemma").CombinedOutput(); err != nil {
-		t.Fatalf("building the program: %v\n%s", err, out)
-	}
+	program := must[string](t)(built())
 	for name, damage := range map[string]func(t *testing.T, dir string, blob string){
 		"control": nil,
 		"a linked blob": func(t *testing.T, dir, blob string) {
