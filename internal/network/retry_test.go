@@ -99,6 +99,7 @@ func TestReg_F20_discarded(t *testing.T) {
 		return resp, nil
 	}}
 	n := newNetwork(t, Config{Transport: wire, Sleep: func(context.Context, time.Duration) error { return nil }})
+	n.window = time.Hour
 	if resp, err := get(t, n, "https://ghcr.io/"); err != nil || resp.StatusCode != http.StatusOK {
 		t.Fatalf("%v, %v", resp, err)
 	}
@@ -172,6 +173,10 @@ func TestRate(t *testing.T) {
 	if !errors.Is(err, context.DeadlineExceeded) || wire.requests.Load() != before || len(waits) != 2 || !body.closed.Load() {
 		t.Errorf("%v after %d requests, waited %v, body closed %v; want an end at once", err, wire.requests.Load()-before, waits, body.closed.Load())
 	}
+	// Whoever gave up has left the queue.
+	if _, err := get(t, n, "https://slow.example/"); err != nil || len(waits) != 3 || waits[2] <= 4*time.Second || waits[2] > 6*time.Second {
+		t.Errorf("%v, waited %v, want up to 6 s", err, waits)
+	}
 }
 
 // F16: looks find a stall and a drip, and leave alone what is slow within bounds.
@@ -241,10 +246,15 @@ func TestReg_F16_sockets(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			size, err := io.CopyN(io.Discard, resp.Body, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
 			if ok {
 				time.Sleep(2 * n.window) // it waits for nobody
 			}
-			size, err := io.Copy(io.Discard, resp.Body)
+			rest, err := io.Copy(io.Discard, resp.Body)
+			size += rest
 			var timeout net.Error
 			if resp.ProtoMajor != major || ok && (err != nil || size != 1<<20) || !ok && (!errors.As(err, &timeout) || !timeout.Timeout()) {
 				t.Errorf("%s of HTTP/%d: %d bytes, %v; want a good end: %v", path, resp.ProtoMajor, size, err, ok)
