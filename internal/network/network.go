@@ -19,7 +19,6 @@ import (
 	"sync"
 	"time"
 
-	"stemma"
 )
 
 // Config is what a Network works with. The zero value reaches public addresses over TLS, with nobody's credentials.
@@ -169,45 +168,6 @@ func unsent(req *http.Request, err error) error {
 		_ = req.Body.Close() // err says more
 	}
 	return err
-}
-
-// Client is for services that are no registry. It follows at most three redirects, all of the scheme of the first
-// address. Nothing that may say who asks follows to another origin.
-func (n *Network) Client() *http.Client {
-	return &http.Client{Transport: n, CheckRedirect: redirected}
-}
-
-const maxRedirects = 3
-
-func redirected(req *http.Request, via []*http.Request) error {
-	first, to := via[0].URL, canonicalHost(req.URL)
-	origin := func(u *url.URL) string { return u.Scheme + "://" + canonicalHost(u) }
-	switch {
-	case len(via) > maxRedirects:
-		return fmt.Errorf("more than %d redirects", maxRedirects)
-	case req.URL.Scheme != first.Scheme:
-		return &Error{Host: to, Detail: fmt.Sprintf("%s redirects there from %s to %s", canonicalHost(first), first.Scheme, stemma.Printable(req.URL.Scheme, 20))}
-	case req.URL.User != nil:
-		return &Error{Host: to, Detail: canonicalHost(first) + " redirects there with credentials in the address"}
-	}
-	// Headers are copied from the first request each time: after A, B, A they would be back, sent to an address that B
-	// has chosen (CVE-2024-45336). Another port is another origin, too.
-	away := origin(req.URL) != origin(first)
-	for _, r := range via {
-		away = away || origin(r.URL) != origin(first)
-	}
-	if !away {
-		return nil
-	}
-	if req.Body != nil && req.Body != http.NoBody {
-		return &Error{Host: to, Detail: canonicalHost(first) + " redirects there what was sent to it"}
-	}
-	for name := range req.Header {
-		if name != "Accept" && name != "User-Agent" {
-			req.Header.Del(name) // Authorization, Cookie, Referer, and what services have invented: Private-Token
-		}
-	}
-	return nil
 }
 
 // PlainHTTP lists the hosts that are spoken to without TLS.
