@@ -18,7 +18,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
 )
 
 // Config is what a Network works with. The zero value reaches public addresses over TLS, with nobody's credentials.
