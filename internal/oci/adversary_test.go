@@ -74,3 +74,113 @@ func TestReg_F17_flood_of_attached(t *testing.T) {
 		wantUnavailable(t, f.Children[0], "referrers", stemma.ReasonTruncated, "manifests are attached")
 	}
 }
+
+// many is an image of so many platforms.
+func many(n int) stemmatest.ImageSpec {
+	var spec stemmatest.ImageSpec
+	for i := range n {
+		spec.Platforms = append(spec.Platforms, stemma.Platform{OS: "linux", Architecture: fmt.Sprint(i)})
+	}
+	return spec
+}
+
+func onto(d v1.Descriptor, a stemmatest.Artifact) stemmatest.Artifact {
+	a.Subject = subject(d)
+	return a
+}
+
+// large is junk of so many bytes that calls itself a bundle.
+func large(size int, number int) stemmatest.Artifact {
+	a := bundle(0)
+	a.Layers[0].Data = append(fmt.Appendf(nil, `{"junk":%d}`, number), make([]byte, size)...)
+	return a
+}
+
+// has reports whether bundle i is among the evidence.
+func (f *Found) has(i int) bool {
+	for _, r := range f.Raw {
+		if string(r.Data) == string(bundle(i).Layers[0].Data) {
+			return true
+		}
+	}
+	return false
+}
+
+// CVE-2023-42814: junk as large as the bounds allow, about one member of the family, keeps no evidence out about another
+// one, which is found later.
+func TestReg_F17_large_junk(t *testing.T) {
+	w := newWorld(t, many(3))
+	w.image.AttachReferrer(bundle(0))
+	w.image.AttachReferrer(large(maxEvidence-requestCost-20, 0)) // all the room that the good one leaves
+	for i, child := range w.image.Children {
+		w.image.AttachReferrer(onto(child, bundle(i+1)))
+		w.image.AttachReferrer(onto(child, large(maxEvidence/2, i)))
+	}
+	f := w.mustOpen()
+	if !f.has(0) || len(f.Raw) != 1 {
+		t.Errorf("of the index: %d pieces", len(f.Raw))
+	}
+	for i, child := range f.Children {
+		if !child.has(i + 1) {
+			t.Errorf("of platform %d: %d pieces, %+v", i, len(child.Raw), child.Unavailable)
+		}
+	}
+	// Without junk beside it, a piece as large as the bounds allow is had.
+	w = newWorld(t, many(3))
+	w.image.AttachReferrer(large(maxEvidence-1<<16, 0))
+	w.image.AttachReferrer(bundle(1))
+	if f := w.mustOpen(); len(f.Raw) != 2 || len(f.Unavailable) > 0 {
+		t.Errorf("%d pieces, %+v", len(f.Raw), f.Unavailable)
+	}
+	// The signature of an attestation manifest is found last of all.
+	w = newWorld(t, chain(false))
+	w.image.AttachReferrer(onto(w.image.Children[0], large(maxEvidence-requestCost-20, 0)))
+	w.image.AttachReferrer(onto(w.image.Children[1], bundle(1)))
+	if f := w.mustOpen(); len(f.Children[0].Attached) != 1 || !f.Children[0].Attached[0].has(1) || len(f.Children[0].Attached[0].Statements) != 1 {
+		t.Errorf("%+v", f.Children[0].Unavailable)
+	}
+}
+
+// CVE-2023-42814: the manifests of junk about the first platforms keep out none about the last.
+func TestReg_F17_large_manifests(t *testing.T) {
+	w := newWorld(t, many(20))
+	for i, child := range w.image.Children {
+		if w.image.AttachReferrer(onto(child, bundle(i))); i == 19 {
+			break
+		}
+		for n := range 40 { // of all sizes up to 2 MiB, so that some fit whatever is left
+			a := bundle(0)
+			a.Layers[0].Annotations = map[string]string{"junk": fmt.Sprint(n, strings.Repeat(" ", requestCost<<(n/4)))}
+			w.image.AttachReferrer(onto(child, a))
+		}
+	}
+	f := w.mustOpen()
+	for i, child := range f.Children {
+		if !child.has(i) {
+			t.Errorf("of platform %d: %d pieces, %+v", i, len(child.Raw), child.Unavailable)
+		}
+	}
+}
+
+// What is listed where it is not is had from where it is, although that comes to be known later.
+func TestReg_F08_listed_where_it_is_not(t *testing.T) {
+	const elsewhere = "store.corp.test"
+	for name, junk := range map[string]func(w *world) v1.Descriptor{
+		"about the index": func(w *world) v1.Descriptor { return w.image.Descriptor },
+		"about a sibling": func(w *world) v1.Descriptor { return w.image.Children[1] },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, many(2))
+			store := stemmatest.NewRegistry(elsewhere)
+			there := &stemmatest.Image{Registry: store, Repository: "evidence"}
+			there.AttachReferrer(onto(w.image.Children[0], bundle(1)))
+			w.image.AttachReferrer(onto(junk(w), bundle(1)))
+			w.registry.Delete(repo, stemma.SHA256(bundle(1).Layers[0].Data))
+			w.client = newClient(t, Config{Transport: stemmatest.Network{host: w.registry, elsewhere: store}})
+			f, err := w.client.Open(t.Context(), Look{Ref: Reference{Repository: host + "/" + repo, Host: host, Tag: "v1"}, Also: []string{elsewhere + "/evidence"}})
+			if err != nil || !f.Children[0].has(1) || len(f.Children[0].Unavailable) > 0 {
+				t.Errorf("%v, %+v", err, f.Children[0])
+			}
+		})
+	}
+}

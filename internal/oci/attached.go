@@ -27,6 +27,7 @@ func (a attachment) sources() []source { return sourcesOf(a.places) }
 type file struct {
 	layer  descriptor
 	chosen bool
+	late   bool // it waits until nothing else is left to do
 }
 
 func (n *node) file(layer descriptor) {

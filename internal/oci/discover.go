@@ -205,6 +205,7 @@ func (d *discovery) plan(ctx context.Context, stop func(), top *node) (tasks []t
 	} else {
 		d.judge(top)
 	}
+	var listing []*node
 	for i := 0; i < len(d.nodes); i++ { // which grow meanwhile
 		n := d.nodes[i]
 		switch n.step {
@@ -224,7 +225,7 @@ func (d *discovery) plan(ctx context.Context, stop func(), top *node) (tasks []t
 			if !n.opened {
 				tasks = append(tasks, d.opened(n)...)
 			}
-			tasks = append(tasks, d.readReferrers(n)...)
+			listing = append(listing, n)
 			n.step = stepListed
 		case stepListed:
 			d.collect(n)
@@ -234,9 +235,11 @@ func (d *discovery) plan(ctx context.Context, stop func(), top *node) (tasks []t
 		}
 		more = true
 	}
+	tasks = append(tasks, d.readReferrers(listing)...)
 	d.seal(top)
-	for _, n := range d.nodes {
-		tasks = append(tasks, d.fetch(n)...)
+	tasks = append(tasks, d.fetch(false)...)
+	if !more && len(tasks) == 0 {
+		tasks = d.fetch(true)
 	}
 	return tasks, more || len(tasks) > 0
 }

@@ -46,6 +46,7 @@ type candidate struct {
 	sealed  bool
 	idle    bool    // a statement that nobody signed: whether it is wanted is not known yet
 	chosen  bool    // it is fetched
+	late    bool    // it waits until nothing else is left to do
 	holders []*node // attached manifests that it lies in
 }
 
@@ -56,8 +57,11 @@ type pieceKey struct {
 }
 
 type piece struct {
-	data []byte
-	err  error
+	data  []byte
+	err   error
+	asked bool
+	from  []source // where it may be
+	next  []source // those of them that were not asked yet
 }
 
 // declared ranks what a descriptor says that it is: what is most likely to be verifiable evidence is looked at first
@@ -115,12 +119,34 @@ func choose[T comparable](list []T, of func(T) quality, most int, bytes int64) [
 	return slices.DeleteFunc(best, func(x T) bool { return !kept[x] })
 }
 
-// readReferrers reads the manifests that the referrers API and the fallback tag list, at most maxPieces for a node.
-func (d *discovery) readReferrers(n *node) []task {
-	n.list()
+// readReferrers reads the manifests that the referrers API and the fallback tag list, at most maxPieces for a node. All
+// nodes of a round together take no more than half of what is left, and each of them a fair share of it: what lies about
+// the index leaves some for its platforms, and what lies about one platform some for the others.
+func (d *discovery) readReferrers(nodes []*node) []task {
+	var listed []*node
+	for _, n := range nodes {
+		if n.list(); len(n.referrers) > 0 {
+			listed = append(listed, n)
+		}
+	}
+	var tasks []task
+	shares(&d.manifests, 2, len(listed), func(i int, room int64) { tasks = append(tasks, d.readListed(listed[i], room)...) })
+	return tasks
+}
+
+// shares gives each of n takers, in their order, its share of a part of what is left, and what those before it left over.
+func shares(left *int64, part int64, n int, take func(i int, room int64)) {
+	all := max(0, *left) / part
+	end := *left - all
+	for i := range n {
+		others := all / int64(n) * int64(n-i-1)
+		take(i, *left-end-others)
+	}
+}
+
+func (d *discovery) readListed(n *node, room int64) []task {
 	all := n.referrers
-	// One node takes no more than half of what is left: what lies about the index must leave some for its platforms.
-	n.referrers = choose(n.referrers, func(r *referrer) quality { return r.quality }, maxPieces, d.manifests/2)
+	n.referrers = choose(n.referrers, func(r *referrer) quality { return r.quality }, maxPieces, room)
 	if len(n.referrers) < len(all) {
 		n.lost(all[0].places[0], &fault{reason: stemma.ReasonTruncated, err: fmt.Errorf("%d referrers, of which %d were looked at", len(all), len(n.referrers))})
 	}
@@ -341,48 +367,103 @@ func (n *node) candidate(c *candidate) {
 	}
 }
 
-// fetch plans the pieces of a node that are to be fetched and were not yet, within the bounds of count and size.
-func (d *discovery) fetch(n *node) []task {
-	var fresh []*candidate
-	for _, c := range n.candidates {
-		if c.idle = c.idle && !d.wakes(c); !c.idle && !c.chosen {
-			fresh = append(fresh, c)
+// fetch plans the pieces that are to be fetched and were not yet, within the bounds of count and size. In a round the
+// new ones take no more than half of what is left, and those of each node a fair share of it. What is over waits until
+// nothing else is left to do, and then has all the room there is: otherwise a piece as large as the bounds allow, which
+// whoever can push attaches to an image, would keep out what is found later, about its platforms or by whom it is signed.
+func (d *discovery) fetch(last bool) []task {
+	type waiting struct {
+		node  *node
+		fresh []*candidate
+		files []*file
+	}
+	var all []waiting
+	var tasks []task
+	for _, n := range d.nodes {
+		w := waiting{node: n}
+		for _, c := range n.candidates {
+			switch c.idle = c.idle && !d.wakes(c); {
+			case c.chosen && c.data == nil: // it may have come to be known where else it is
+				tasks = append(tasks, d.get(pieceKey{c.layer.Digest, c.layer.Size}, c.sources)...)
+			case !c.chosen && !c.idle && c.late == last:
+				w.fresh = append(w.fresh, c)
+			}
+		}
+		if d.want == nil || d.want.Unsigned || n.step == stepRead && n.signed() {
+			for _, f := range n.files {
+				if !f.chosen && f.late == last && f.layer.check(maxEvidence) == nil {
+					w.files = append(w.files, f)
+				}
+			}
+		}
+		if len(w.fresh)+len(w.files) > 0 {
+			all = append(all, w)
 		}
 	}
+	part := int64(2)
+	if last {
+		part = 1
+	}
+	shares(&d.evidence, part, len(all), func(i int, room int64) {
+		tasks = append(tasks, d.take(all[i].node, all[i].fresh, all[i].files, room, last)...)
+	})
+	return tasks
+}
+
+// take plans the pieces of one node.
+func (d *discovery) take(n *node, fresh []*candidate, files []*file, room int64, last bool) []task {
 	var tasks []task
-	kept := choose(fresh, func(c *candidate) quality { return c.quality }, maxPieces-n.pieces, d.evidence)
-	for _, c := range kept {
+	for _, c := range choose(fresh, func(c *candidate) quality { return c.quality }, maxPieces-n.pieces, room) {
 		// Bytes that are fetched once are verified and kept as often as they are listed: each counts.
 		n.pieces++
 		d.evidence -= c.quality.cost()
+		room -= c.quality.cost()
 		if c.chosen = true; c.data == nil {
 			tasks = append(tasks, d.get(pieceKey{c.layer.Digest, c.layer.Size}, c.sources)...)
 		}
 	}
-	if len(kept) < len(fresh) {
-		n.candidates = slices.DeleteFunc(n.candidates, func(c *candidate) bool { return !c.chosen && !c.idle })
-		n.lost(fresh[0].places[0], &fault{reason: stemma.ReasonTruncated, err: fmt.Errorf("%d pieces of evidence, of which %d were looked at", len(fresh), len(kept))})
+	lost := 0
+	for _, c := range fresh {
+		if c.late = true; !c.chosen {
+			lost++
+		}
 	}
-	wanted := d.want == nil || d.want.Unsigned || n.step == stepRead && n.signed()
-	for _, f := range n.files {
-		if wanted && !f.chosen && f.layer.check(maxEvidence) == nil && f.layer.Size <= d.evidence {
+	if last && lost > 0 {
+		n.candidates = slices.DeleteFunc(n.candidates, func(c *candidate) bool { return !c.chosen && !c.idle })
+		n.lost(fresh[0].places[0], &fault{reason: stemma.ReasonTruncated, err: fmt.Errorf("%d pieces of evidence, of which %d were looked at", n.pieces+lost, n.pieces)})
+	}
+	for _, f := range files {
+		if f.late = true; f.layer.Size <= room {
 			f.chosen = true
 			d.evidence -= f.layer.Size
+			room -= f.layer.Size
 			tasks = append(tasks, d.get(pieceKey{f.layer.Digest, f.layer.Size}, d.at(n))...)
 		}
 	}
 	return tasks
 }
 
-// get plans one piece, once. Where it is in several repositories, each is tried until one has it.
+// get plans one piece, once. Where it is in several repositories, each is tried until one has it; also when they come to
+// be known one after the other, so that what is listed where it is not does not keep it from being had where it is.
 func (d *discovery) get(key pieceKey, from []source) []task {
-	if d.pieces[key] != nil {
+	got := d.pieces[key]
+	planned := got != nil && !got.asked
+	if got == nil {
+		got = &piece{}
+		d.pieces[key] = got
+	}
+	for _, s := range from {
+		if !slices.Contains(got.from, s) {
+			got.from, got.next = append(got.from, s), append(got.next, s)
+		}
+	}
+	if planned || got.asked && got.err == nil || len(got.next) == 0 {
 		return nil
 	}
-	got := &piece{}
-	d.pieces[key] = got
 	return []task{{run: func(ctx context.Context) {
-		for _, s := range from {
+		next := got.next
+		got.asked, got.next = true, nil
+		for _, s := range next {
 			if got.data, got.err = s.blob(ctx, descriptor{Digest: key.digest, Size: key.size}, maxEvidence); got.err == nil {
 				return
 			}
