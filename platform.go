@@ -1,6 +1,9 @@
 package stemma
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // Platform is the platform of one manifest, as in the OCI image index.
 type Platform struct {
@@ -26,11 +29,15 @@ func (p Platform) String() string {
 }
 
 // Normal gives platforms that a runtime takes for the same one the same form, as containerd compares them. Otherwise an
-// index could list linux/amd64 for whoever verifies it and linux/x86_64 for the node that runs it.
+// index could list linux/amd64 for whoever verifies it and linux/x86_64 for the node that runs it. An OS version is of
+// Windows alone: for any other, runtimes do not look at it.
 func (p Platform) Normal() Platform {
 	p.OS, p.Architecture, p.Variant = strings.ToLower(p.OS), strings.ToLower(p.Architecture), strings.ToLower(p.Variant)
 	if p.OS == "macos" {
 		p.OS = "darwin"
+	}
+	if p.OS != "windows" && p.OS != "" {
+		p.OSVersion = ""
 	}
 	switch p.Architecture {
 	case "x86_64", "x86-64":
@@ -49,8 +56,10 @@ func (p Platform) Normal() Platform {
 		p.Variant = "v7"
 	case p.Architecture == "arm" && !strings.HasPrefix(p.Variant, "v"):
 		p.Variant = "v" + p.Variant
-	case p.Architecture == "arm64" && (p.Variant == "8" || p.Variant == "v8"), p.Architecture == "amd64" && p.Variant == "v1":
+	case p.Architecture == "arm64" && (p.Variant == "8" || p.Variant == "v8" || p.Variant == "v8.0"), p.Architecture == "amd64" && p.Variant == "v1":
 		p.Variant = ""
+	case p.Architecture == "arm64" && (p.Variant == "9" || p.Variant == "9.0" || p.Variant == "v9.0"):
+		p.Variant = "v9"
 	}
 	return p
 }
@@ -63,7 +72,26 @@ func (p Platform) Takes(offered Platform) bool {
 	wanted, other := p.Normal(), offered.Normal()
 	return p != (Platform{}) && (other.OS == wanted.OS || other.OS == "") && other.Architecture == wanted.Architecture &&
 		(p.Variant == "" || other.Variant == wanted.Variant) &&
-		(p.OSVersion == "" || other.OSVersion == p.OSVersion || other.OSVersion == "")
+		(wanted.OSVersion == "" || other.OSVersion == "" || other.OSVersion == wanted.OSVersion || sameWindows(wanted.OSVersion, other.OSVersion))
+}
+
+// sameWindows reports whether Windows of one version runs images of the other. Revisions do not count, and of several a
+// runtime takes the highest: an index could list the one that is wanted, and another with a higher revision for the node
+// to run. Since Windows Server 2022 a host runs images of the builds before its own, too, back to that one.
+func sameWindows(host, image string) bool {
+	const stable = 20348
+	h, i := strings.SplitN(host, ".", 4), strings.SplitN(image, ".", 4)
+	if len(h) < 3 || len(i) < 3 {
+		return false
+	}
+	var n [6]uint64
+	for k, text := range append(h[:3:3], i[:3]...) {
+		var err error
+		if n[k], err = strconv.ParseUint(text, 10, 16); err != nil {
+			return false
+		}
+	}
+	return n[0] == n[3] && n[1] == n[4] && (n[2] == n[5] || stable <= n[5] && n[5] <= n[2])
 }
 
 // Unknown reports whether the platform is unknown/unknown: what BuildKit lists its attestation manifests as, and nothing

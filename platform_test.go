@@ -26,7 +26,13 @@ func TestPlatformNormal(t *testing.T) {
 		"linux/arm64":              "linux/arm64",
 		"linux/arm64/8":            "linux/arm64",
 		"linux/aarch64/v8":         "linux/arm64",
+		"linux/arm64/v8.0":         "linux/arm64",
 		"linux/arm64/v9":           "linux/arm64/v9",
+		"linux/arm64/9":            "linux/arm64/v9",
+		"linux/arm64/v9.0":         "linux/arm64/v9",
+		"linux/arm64/v8.5":         "linux/arm64/v8.5",
+		"linux/amd64:5.10":         "linux/amd64",
+		"/amd64:10.0.1":            "/amd64:10.0.1",
 		"linux/arm":                "linux/arm/v7",
 		"linux/arm/6":              "linux/arm/v6",
 		"linux/armhf/v6":           "linux/arm/v7",
@@ -64,10 +70,17 @@ func TestPlatformTakes(t *testing.T) {
 		"linux/arm/v7":   {[]string{"linux/arm/v7", "linux/arm", "linux/arm/7", "linux/armhf"}, []string{"linux/arm/v6", "linux/armel", "linux/arm64", "linux/arm/v8"}},
 		"windows/amd64":  {[]string{"windows/amd64", "windows/amd64:10.0.17763.1", "windows/amd64:10.0.20348.2227"}, []string{"linux/amd64", "windows/arm64", "windows2/amd64", "windows"}},
 		"windows/amd64:10.0.20348.2227": {
-			[]string{"windows/amd64:10.0.20348.2227", "windows/amd64", "windows/x86_64:10.0.20348.2227"},
-			[]string{"windows/amd64:10.0.20348.2228", "windows/amd64:10.0.20348", "windows/amd64:10.0.17763.2227", "linux/amd64:10.0.20348.2227"},
+			[]string{"windows/amd64:10.0.20348.2227", "windows/amd64", "windows/x86_64:10.0.20348.2227", "windows/amd64:10.0.20348.2228", "windows/amd64:10.0.20348", "/amd64:10.0.20348.1"},
+			[]string{"windows/amd64:10.0.17763.2227", "windows/amd64:10.0.26100.1", "windows/amd64:11.0.20348.2227", "windows/amd64:10.1.20348.2227", "windows/amd64:10.0", "windows/amd64:10.0.20348x", "linux/amd64:10.0.20348.2227"},
 		},
-		"": {nil, []string{"", "linux/amd64", "unknown/unknown", "/"}},
+		// Windows Server 2025 runs images of 2022, and 2019 none but its own.
+		"windows/amd64:10.0.26100.1": {
+			[]string{"windows/amd64:10.0.26100.9", "windows/amd64:10.0.20348.2227", "windows/amd64:10.0.25398.1"},
+			[]string{"windows/amd64:10.0.17763.1", "windows/amd64:10.0.26101.1"},
+		},
+		"windows/amd64:10.0.17763.1": {[]string{"windows/amd64:10.0.17763.2"}, []string{"windows/amd64:10.0.14393.1", "windows/amd64:10.0.20348.1"}},
+		"windows/amd64:ltsc":         {[]string{"windows/amd64:ltsc", "windows/amd64"}, []string{"windows/amd64:ltsc2", "windows/amd64:10.0.17763.2"}},
+		"":                           {nil, []string{"", "linux/amd64", "unknown/unknown", "/"}},
 	} {
 		w := platform(wanted)
 		for _, s := range cases.yes {

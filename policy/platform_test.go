@@ -28,8 +28,8 @@ func TestPlatformTaken(t *testing.T) {
 		"linux/arm/v7":   {[]string{"linux/arm/v7", "linux/arm", "linux/arm/7", "linux/armhf"}, []string{"linux/arm/v6", "linux/armel", "linux/arm64", "linux/arm/v8"}},
 		"windows/amd64":  {[]string{"windows/amd64", "windows/amd64:10.0.17763.1", "windows/amd64:10.0.20348.2227"}, []string{"linux/amd64", "windows/arm64", "windows2/amd64", "windows"}},
 		"windows/amd64:10.0.20348.2227": {
-			[]string{"windows/amd64:10.0.20348.2227", "windows/amd64", "windows/x86_64:10.0.20348.2227"},
-			[]string{"windows/amd64:10.0.20348.2228", "windows/amd64:10.0.20348", "windows/amd64:10.0.17763.2227", "linux/amd64:10.0.20348.2227"},
+			[]string{"windows/amd64:10.0.20348.2227", "windows/amd64", "windows/x86_64:10.0.20348.2227", "windows/amd64:10.0.20348.2228", "windows/amd64:10.0.20348"},
+			[]string{"windows/amd64:10.0.26100.1", "windows/amd64:10.0.17763.2227", "linux/amd64:10.0.20348.2227"},
 		},
 	} {
 		w, ok := parsePlatform(wanted)
@@ -175,7 +175,11 @@ func TestPlatforms(t *testing.T) {
 		{"Windows", "[windows/amd64]", nil, many{index("windows/amd64:10.0.17763.1", "windows/amd64:10.0.20348.2")}, outcomes{"windows/amd64:10.0.17763.1": ok, "windows/amd64:10.0.20348.2": ok}, stemma.Allow},
 		{"Windows, one not attested", "[windows/amd64]", nil, many{index("windows/amd64:10.0.17763.1", "windows/amd64:10.0.20348.2"), of("windows/amd64:10.0.17763.1", nothing)}, outcomes{"windows/amd64:10.0.17763.1": ok, "windows/amd64:10.0.20348.2": ok}, stemma.Deny},
 		{"Windows, of one version", "[windows/amd64:10.0.20348.2]", nil, many{index("windows/amd64:10.0.17763.1", "windows/amd64:10.0.20348.2"), of("windows/amd64:10.0.17763.1", nothing)}, outcomes{"windows/amd64:10.0.20348.2": ok}, stemma.Allow},
-		{"Windows, of another version", "[windows/amd64:10.0.20348.3]", nil, many{index("windows/amd64:10.0.20348.2")}, outcomes{"windows/amd64:10.0.20348.3": missing}, stemma.Deny},
+		{"Windows, of another version", "[windows/amd64:10.0.20348.3]", nil, many{index("windows/amd64:10.0.17763.3")}, outcomes{"windows/amd64:10.0.20348.3": missing}, stemma.Deny},
+		// A node takes the highest revision of its build (containerd, image-spec os.version).
+		{"Windows, of another revision", "[windows/amd64:10.0.20348.3]", nil, many{index("windows/amd64:10.0.20348.3", "windows/amd64:10.0.20348.9")}, outcomes{"windows/amd64:10.0.20348.3": ok, "windows/amd64:10.0.20348.9": ok}, stemma.Allow},
+		{"Windows, of another revision, not attested", "[windows/amd64:10.0.20348.3]", nil, many{index("windows/amd64:10.0.20348.3", "windows/amd64:10.0.20348.9"), of("windows/amd64:10.0.20348.9", nothing)}, outcomes{"windows/amd64:10.0.20348.3": ok, "windows/amd64:10.0.20348.9": ok}, stemma.Deny},
+		{"Linux with a version, which no runtime looks at", "[linux/amd64]", nil, many{index("linux/amd64", "linux/amd64:5.10")}, outcomes{"linux/amd64": missing, "linux/amd64:5.10": missing}, stemma.Deny},
 		{"Windows, of one version twice", "[windows/amd64]", nil, many{index("windows/amd64:10.0.20348.2"), another("windows/amd64:10.0.20348.2", "twin")}, outcomes{"windows/amd64:10.0.20348.2": missing}, stemma.Deny},
 
 		{"nodes", "nodes", []string{arm}, many{index(both...), of(amd, nothing)}, outcomes{arm: ok}, stemma.Allow},
