@@ -152,7 +152,7 @@ func TestReg_B15_copy(t *testing.T) {
 	const evil = "evil/app"
 	copied := func(s *stage) {
 		s.attach(stemmatest.Vary{})
-		s.copyTo(evil, "v2.0.1")
+		must[*stemmatest.Image](s)(s.image.CopyTo(s.Registry, evil, "v2.0.1"))
 	}
 	mirrored := "mirrors: [{from: \"ghcr.io/hub/**\", is: \"ghcr.io/acme/**\"}]"
 	play(
@@ -163,17 +163,17 @@ func TestReg_B15_copy(t *testing.T) {
 		}, want: fails("image.policy", stemma.ReasonNoPolicy)},
 		reg{name: "a mirror without evidence", policy: under(mirrored), play: func(s *stage) {
 			s.attach(stemmatest.Vary{})
-			s.copyTo("hub/app", "v2.0.1")
+			must[*stemmatest.Image](s)(s.image.CopyTo(s.Registry, "hub/app", "v2.0.1"))
 			s.request.Image = "ghcr.io/hub/app:v2.0.1"
 		}, want: fails("image.authentic", stemma.ReasonNotMirrored)},
 		reg{name: "a mirror, evidence declared at the origin", policy: under(mirrored + "\nevidence: [{for: \"ghcr.io/acme/*\", also: [\"ghcr.io/acme/app\"]}]"), play: func(s *stage) {
 			s.attach(stemmatest.Vary{})
-			s.copyTo("hub/app", "v2.0.1")
+			must[*stemmatest.Image](s)(s.image.CopyTo(s.Registry, "hub/app", "v2.0.1"))
 			s.request.Image = "ghcr.io/hub/app:v2.0.1"
 		}, want: want{}},
 		reg{name: "a mirror of something else", policy: under(mirrored), play: func(s *stage) {
 			s.attach(stemmatest.Vary{})
-			s.copyTo("hubs/app", "v2.0.1")
+			must[*stemmatest.Image](s)(s.image.CopyTo(s.Registry, "hubs/app", "v2.0.1"))
 			s.request.Image = "ghcr.io/hubs/app:v2.0.1"
 		}, want: fails("image.policy", stemma.ReasonNoPolicy)},
 	)
@@ -238,7 +238,7 @@ func TestDockerChain(t *testing.T) {
 func TestFoundInAlternate(t *testing.T) {
 	s := newStage(t)
 	s.policy = under("evidence: [{for: \"ghcr.io/acme/*\", also: [\"ghcr.io/acme/evidence\"]}]")
-	s.attachIn("acme/evidence", stemmatest.BundleArtifact(s.attest(stemmatest.Vary{})))
+	s.image.At(s.Registry, "acme/evidence").AttachReferrer(stemmatest.BundleArtifact(s.attest(stemmatest.Vary{})))
 	r := s.expect(want{})
 	i := slices.IndexFunc(r.Decision.Findings, func(f stemma.Finding) bool { return f.Rule == "image.authentic" })
 	if f := r.Decision.Findings[i]; f.Reason != stemma.ReasonFoundInAlternate || !strings.Contains(f.Detail, "ghcr.io/acme/evidence") {
@@ -259,37 +259,6 @@ func reindex(i *stemmatest.Image, tag string, change func([]v1.Descriptor) []v1.
 	made.Children, made.Manifest = children, data
 	made.Descriptor = i.Registry.PutManifest(i.Repository, v1.MediaTypeImageIndex, data, tag)
 	return &made, nil
-}
-
-// copyTo copies the image, and nothing that is about it, to another repository of the registry.
-func (s *stage) copyTo(repository, tag string) {
-	s.Helper()
-	for _, d := range append([]v1.Descriptor{s.image.Descriptor}, s.image.Children...) {
-		mediaType, data, err := s.Registry.Manifest(stemmatest.Repository, string(d.Digest))
-		check(s, err)
-		var tags []string
-		if d.Digest == s.image.Descriptor.Digest {
-			tags = []string{tag}
-		}
-		s.Registry.PutManifest(repository, mediaType, data, tags...)
-	}
-}
-
-// configOf is the config of the i-th child.
-func (s *stage) configOf(i int) stemma.Digest {
-	s.Helper()
-	_, data, err := s.Registry.Manifest(stemmatest.Repository, string(s.child(i).Digest))
-	check(s, err)
-	var m v1.Manifest
-	check(s, stemma.DecodeJSON(data, &m))
-	return stemma.Digest(m.Config.Digest)
-}
-
-// attachIn puts evidence about the image into another repository of the registry.
-func (s *stage) attachIn(repository string, a stemmatest.Artifact) {
-	elsewhere := *s.image
-	elsewhere.Repository = repository
-	elsewhere.AttachReferrer(a)
 }
 
 // dockerBuilder leaves behind what docker/github-builder does, but for the faults that are set.
@@ -329,4 +298,14 @@ func (c dockerBuilder) build(s *stage) {
 	subject := s.child(1)
 	a.Subject = &subject
 	s.image.AttachReferrer(a)
+}
+
+// configOf is the config of the i-th child, whatever the index says of it.
+func (s *stage) configOf(i int) stemma.Digest {
+	s.Helper()
+	_, data, err := s.Registry.Manifest(stemmatest.Repository, string(s.child(i).Digest))
+	check(s, err)
+	var m v1.Manifest
+	check(s, stemma.DecodeJSON(data, &m))
+	return stemma.Digest(m.Config.Digest)
 }

@@ -46,7 +46,7 @@ func places(t *testing.T, w *stemmatest.World) {
 	signature := ok[*stemmatest.Signed](t)(w.Sigstore.SignMessage(stemmatest.Sign{As: w.Build}, stemmatest.SimpleSigning("ghcr.io/acme/app", image.Digest())))
 	image.AttachCosign(".sig", ok[stemmatest.Layer](t)(signature.CosignSignature()))
 	image.AttachCosign(".att", ok[stemmatest.Layer](t)(attest(image, "att tag").CosignAttestation()))
-	in(image, "acme/evidence").AttachReferrer(stemmatest.BundleArtifact(attest(image, "alternate")))
+	image.At(w.Registry, "acme/evidence").AttachReferrer(stemmatest.BundleArtifact(attest(image, "alternate")))
 	// An SBOM as a file, and its signature: a referrer of a referrer.
 	file := image.AttachReferrer(stemmatest.Artifact{Type: "application/spdx+json", Layers: []stemmatest.Layer{{
 		MediaType: "application/spdx+json", Data: []byte(`{"spdxVersion":"SPDX-2.3","name":"app"}`),
@@ -58,14 +58,7 @@ func places(t *testing.T, w *stemmatest.World) {
 	image.AttachReferrer(artifact)
 
 	elsewhere := ok[*stemmatest.Image](t)(w.PutImage("elsewhere"))
-	in(elsewhere, "acme/evidence").AttachReferrer(stemmatest.BundleArtifact(attest(elsewhere, "alternate")))
-}
-
-// in is the image as if it were in another repository, where nothing of it is.
-func in(i *stemmatest.Image, repository string) *stemmatest.Image {
-	there := *i
-	there.Repository = repository
-	return &there
+	elsewhere.At(w.Registry, "acme/evidence").AttachReferrer(stemmatest.BundleArtifact(attest(elsewhere, "alternate")))
 }
 
 // family puts images into the world of which one member of the family is attested, and copies.
@@ -92,10 +85,7 @@ func family(t *testing.T, w *stemmatest.World) {
 		about(twice, c)
 	}
 	for _, repository := range []string{"evil/app", "hub/app"} { // copies of the good image, without evidence
-		for _, d := range append([]v1.Descriptor{w.Image.Descriptor}, w.Image.Children...) {
-			mediaType, data, err := w.Registry.Manifest(stemmatest.Repository, string(d.Digest))
-			w.Registry.PutManifest(repository, mediaType, ok[[]byte](t)(data, err), map[bool][]string{true: {"v2.0.0"}}[d.Digest == w.Image.Descriptor.Digest]...)
-		}
+		ok[*stemmatest.Image](t)(w.Image.CopyTo(w.Registry, repository, "v2.0.0"))
 	}
 	misnamed := ok[*stemmatest.Image](t)(w.PutImage("misnamed")) // a cosign signature that names another repository
 	x := ok[*stemmatest.Signed](t)(w.Sigstore.SignMessage(stemmatest.Sign{As: w.Build}, stemmatest.SimpleSigning("ghcr.io/evil/app", misnamed.Digest())))
