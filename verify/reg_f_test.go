@@ -64,10 +64,16 @@ func playRows(t *testing.T, rows ...row) {
 			if c.ask != nil {
 				ask = c.ask(s)
 			}
+			// A request of the first look may still be under way when the second begins.
+			var armed atomic.Pointer[func(http.ResponseWriter, *http.Request) bool]
+			s.Registry.Fault = func(w http.ResponseWriter, r *http.Request) bool {
+				f := armed.Load()
+				return f != nil && (*f)(w, r)
+			}
 			arm := func() {
-				s.Registry.Fault = nil
 				if c.fault != nil {
-					s.Registry.Fault = c.fault(s)
+					f := c.fault(s)
+					armed.Store(&f)
 				}
 				s.Registry.Requests()
 			}
