@@ -1,11 +1,15 @@
 package oci
 
 import (
+	"context"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -183,4 +187,120 @@ func TestReg_F08_listed_where_it_is_not(t *testing.T) {
 			}
 		})
 	}
+}
+
+// CVE-2024-29903: large lists and tags, whose sizes nobody declares, keep out no small one.
+func TestReg_F14_large_tags(t *testing.T) {
+	w := newWorld(t, many(8))
+	config := w.registry.PutBlob(repo, v1.MediaTypeEmptyJSON, []byte("{}"))
+	for i, child := range w.image.Children {
+		w.image.AttachReferrer(onto(child, bundle(i)))
+		for _, suffix := range []string{".sig", ".att"} {
+			junk := func(pad int) string {
+				return encode(t, object{
+					"schemaVersion": 2, "mediaType": v1.MediaTypeImageManifest, "config": config, "layers": []v1.Descriptor{},
+					"annotations": object{"junk": strings.Repeat(" ", pad)},
+				})
+			}
+			w.registry.PutManifest(repo, v1.MediaTypeImageManifest, []byte(junk(maxManifest-len(junk(0)))), tagOf(stemma.Digest(child.Digest), suffix))
+		}
+	}
+	// The registry chooses the order of its answers.
+	for first, second := range map[string]string{".sig": "/referrers/", "/referrers/": ".sig"} {
+		w.answer(func(_ http.ResponseWriter, r *http.Request) bool {
+			if strings.Contains(r.URL.Path, second) && !strings.Contains(r.URL.Path, first) {
+				time.Sleep(200 * time.Millisecond)
+			}
+			return false
+		})
+		w.client = newClient(t, Config{Transport: stemmatest.Network{host: w.registry}})
+		f := w.mustOpen()
+		truncated := 0
+		for i, child := range f.Children {
+			if !child.has(i) {
+				t.Errorf("of platform %d: %d pieces, %+v", i, len(child.Raw), child.Unavailable)
+			}
+			for _, u := range child.Unavailable {
+				if truncated++; u.Reason != stemma.ReasonTruncated || !strings.Contains(u.Detail, "MiB of lists and tags") {
+					t.Errorf("%+v", u)
+				}
+			}
+		}
+		if truncated == 0 {
+			t.Error("nothing was too much")
+		}
+	}
+}
+
+// What is not read of an artifact is named in short, however many types it has: its answer is shown, hashed and kept.
+func TestReg_F17_many_types(t *testing.T) {
+	w := newWorld(t, single)
+	number := 0
+	for range 40 {
+		a := stemmatest.Artifact{Type: "junk"}
+		for range maxLayers {
+			number++
+			a.Layers = append(a.Layers, stemmatest.Layer{MediaType: fmt.Sprintf("application/junk-%05d", number), Data: []byte("{}")})
+		}
+		w.image.AttachReferrer(a)
+	}
+	f := w.mustOpen()
+	want := "200"
+	for i := range 8 {
+		want += fmt.Sprintf("; 1 of type application/junk-%05d not read", i+1)
+	}
+	if want += "; 10232 of other types not read"; f.Places[0].Answer != want {
+		t.Errorf("%d bytes: %.500s", len(f.Places[0].Answer), f.Places[0].Answer)
+	}
+}
+
+// Answers that stall when they have taken the room for large ones give it back while there is time for the others.
+func TestReg_F16_stalled_large_answers(t *testing.T) {
+	const good, junk = 1 << 20, roomUnits
+	w := newWorld(t, single)
+	w.image.AttachReferrer(large(good-9, junk))
+	stalled := map[string]int{}
+	for i := range junk {
+		a := large(good, i)
+		w.image.AttachReferrer(a)
+		stalled[string(stemma.SHA256(a.Layers[0].Data))] = len(a.Layers[0].Data)
+	}
+	var began, ended sync.WaitGroup
+	began.Add(junk)
+	ended.Add(junk)
+	w.answer(func(rw http.ResponseWriter, r *http.Request) bool {
+		_, digest, _ := strings.Cut(r.URL.Path, "/blobs/")
+		if size := stalled[digest]; size > 0 {
+			rw.Header().Set("Content-Length", fmt.Sprint(size))
+			_, _ = rw.Write(make([]byte, 2*smallBody))
+			rw.(http.Flusher).Flush()
+			began.Done()
+			<-r.Context().Done()
+			ended.Done()
+			return true
+		}
+		if digest == string(stemma.SHA256(large(good-9, junk).Layers[0].Data)) {
+			began.Wait() // until the others have taken all the room
+			time.Sleep(100 * time.Millisecond)
+			data := large(good-9, junk).Layers[0].Data
+			_, _ = rw.Write(data[:good/2])
+			rw.(http.Flusher).Flush()
+			ended.Wait() // until they are given up
+			time.Sleep(100 * time.Millisecond)
+			_, _ = rw.Write(data[good/2:])
+			return true
+		}
+		return false
+	})
+	server := httptest.NewServer(w.registry)
+	t.Cleanup(server.Close)
+	at := strings.TrimPrefix(server.URL, "http://")
+	w.client = newClient(t, Config{PlainHTTP: []string{at}, Clock: time.Now})
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
+	defer cancel()
+	f, err := w.client.Open(ctx, Look{Ref: Reference{Repository: at + "/" + repo, Host: at, Tag: "v1"}})
+	if err != nil || len(f.Raw) != 1 || len(f.Raw[0].Data) < good-9 {
+		t.Fatalf("%v: %d pieces, %+v", err, len(f.Raw), f.Unavailable)
+	}
+	wantUnavailable(t, f, "referrers", stemma.ReasonTimeout, "bytes in")
 }

@@ -525,10 +525,12 @@ func TestCopyCredentials(t *testing.T) {
 		}
 		return false
 	})
-	leaked := false
+	var leaked atomic.Bool
 	inner := m.registry.Fault
 	m.registry.Fault = func(w http.ResponseWriter, r *http.Request) bool {
-		leaked = leaked || r.Header.Get("Authorization") != ""
+		if r.Header.Get("Authorization") != "" {
+			leaked.Store(true)
+		}
 		return inner != nil && inner(w, r)
 	}
 	with := func(c *Config) {
@@ -550,7 +552,7 @@ func TestCopyCredentials(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if leaked {
+	if leaked.Load() {
 		t.Error("the source was sent the destination's credentials")
 	}
 	if got, _ := scopes.Load().(string); got != "repository:hub/api:pull,push" {

@@ -162,6 +162,9 @@ type discovery struct {
 	seeking   []*seek
 	evidence  int64 // bytes of evidence that may still be fetched
 	manifests int64 // bytes of manifests that may still be fetched
+	share     int64 // bytes of each list and tag of a round that are kept in any case
+	shared    int64 // bytes of all shares up to now
+	asked     int   // lists and tags of a round
 	pieces    map[pieceKey]*piece
 }
 
@@ -206,6 +209,7 @@ func (d *discovery) plan(ctx context.Context, stop func(), top *node) (tasks []t
 		d.judge(top)
 	}
 	var listing []*node
+	d.asked = 0
 	for i := 0; i < len(d.nodes); i++ { // which grow meanwhile
 		n := d.nodes[i]
 		switch n.step {
@@ -235,6 +239,11 @@ func (d *discovery) plan(ctx context.Context, stop func(), top *node) (tasks []t
 		}
 		more = true
 	}
+	if d.asked > 0 {
+		all := (maxShares - d.shared) / 2
+		d.share = all / int64(d.asked)
+		d.shared += all
+	}
 	tasks = append(tasks, d.readReferrers(listing)...)
 	d.seal(top)
 	tasks = append(tasks, d.fetch(false)...)
@@ -249,7 +258,7 @@ func (d *discovery) plan(ctx context.Context, stop func(), top *node) (tasks []t
 func (d *discovery) parallel(ctx context.Context, tasks []task) {
 	next := make(chan task)
 	panics := make(chan any, len(tasks))
-	patience := d.patience(ctx)
+	d.room.hold = d.patience(ctx) / 2
 	var wg sync.WaitGroup
 	for range min(d.limit, len(tasks)) {
 		wg.Go(func() {
@@ -264,7 +273,7 @@ func (d *discovery) parallel(ctx context.Context, tasks []task) {
 						t.run(ctx)
 						return
 					}
-					bounded, cancel := context.WithTimeout(ctx, patience)
+					bounded, cancel := context.WithTimeout(ctx, d.patience(ctx))
 					defer cancel()
 					t.run(bounded)
 				}()
@@ -281,8 +290,8 @@ func (d *discovery) parallel(ctx context.Context, tasks []task) {
 	}
 }
 
-// patience is how long one place may take: half of what is left, so that one that stalls is given up while there is
-// time for what the others answered.
+// patience is how long one place may take: half of what is left when it is asked, so that one that stalls is given up
+// while there is time for what the others answered, and many that stall, too many to be asked at a time, as well.
 func (d *discovery) patience(ctx context.Context) time.Duration {
 	deadline, bounded := ctx.Deadline()
 	if !bounded || d.client.config.Clock == nil {
@@ -377,21 +386,24 @@ func (d *discovery) expand(n *node) {
 	p.answer = fmt.Sprintf("%d listed", len(n.doc.body.Manifests))
 	var platforms, attestations int
 	wanted := d.wanted(n.doc.body.Manifests)
-	known := map[pieceKey][]*node{}
+	type listed struct {
+		key       pieceKey
+		mediaType string
+		platform  stemma.Platform
+	}
+	known := map[listed]bool{}
 	for i, desc := range n.doc.body.Manifests {
 		if err := desc.check(maxManifest); err != nil {
 			n.lost(p, fmt.Errorf("child %d of the index: %w", i, err))
 			continue
 		}
 		// Listed twice is there once: otherwise one manifest could be made to cost thousands of requests.
-		key := pieceKey{desc.Digest, desc.Size}
-		if slices.ContainsFunc(known[key], func(c *node) bool {
-			return c.desc.MediaType == desc.MediaType && c.platform == desc.Platform.value()
-		}) {
+		key := listed{pieceKey{desc.Digest, desc.Size}, desc.MediaType, desc.Platform.value()}
+		if known[key] {
 			continue
 		}
+		known[key] = true
 		child := &node{desc: desc, depth: n.depth + 1, platform: desc.Platform.value()}
-		known[key] = append(known[key], child)
 		if desc.isAttestation() {
 			child.isAttest, child.attests = true, stemma.Digest(desc.Annotations[annotationReferenceDigest])
 		}
@@ -475,6 +487,7 @@ func (d *discovery) ask(n *node) []task {
 			p := &place{rank: i*placesOfRepository + kind, kind: kind, name: placeName(kind), in: r.name, of: n.desc.Digest, source: r.source}
 			n.places = append(n.places, p)
 			tasks = append(tasks, task{run: p.look})
+			d.asked++
 		}
 	}
 	if n.of == nil && !n.idle() {

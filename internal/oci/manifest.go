@@ -19,7 +19,8 @@ const (
 	maxEvidence       = 32 << 20 // bytes of one piece of evidence
 	maxEvidenceTotal  = 32 << 20 // bytes of all pieces together
 	maxManifestsTotal = 16 << 20 // bytes of all manifests that descriptors lead to
-	maxUndeclared     = 24 << 20 // bytes of all lists and tags, whose sizes nobody declares beforehand
+	maxUndeclared     = 24 << 20 // bytes of lists and tags, whose sizes nobody declares beforehand, beyond the share of each
+	maxShares         = 8 << 20  // bytes of the shares of all lists and tags
 	maxPieces         = 256      // pieces of evidence, and referrers, about one manifest
 	maxLayers         = 256      // layers of one manifest that carries evidence
 	maxNodes          = 128      // manifests of an index, at any depth

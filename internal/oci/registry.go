@@ -30,7 +30,8 @@ type registry struct {
 	path   string // "acme/api"
 	client *Client
 	room   *room         // for the larger answers under way, of all repositories together
-	held   *atomic.Int64 // bytes of lists and tags, of all repositories together
+	held   *atomic.Int64 // bytes of lists and tags beyond their shares, of all repositories together
+	share  *int64        // bytes of each list and tag that are kept in any case
 }
 
 func newRegistry(d *discovery, ref Reference) *registry {
@@ -38,7 +39,7 @@ func newRegistry(d *discovery, ref Reference) *registry {
 	if slices.Contains(d.client.config.PlainHTTP, ref.Host) {
 		scheme = "http"
 	}
-	return &registry{base: scheme + "://" + ref.Host + "/v2/" + ref.path(), host: ref.Host, path: ref.path(), client: d.client, room: d.room, held: d.held}
+	return &registry{base: scheme + "://" + ref.Host + "/v2/" + ref.path(), host: ref.Host, path: ref.path(), client: d.client, room: d.room, held: d.held, share: &d.share}
 }
 
 const acceptManifests = v1.MediaTypeImageIndex + ", " + v1.MediaTypeImageManifest + ", " + mediaTypeDockerIndex + ", " + mediaTypeDockerManifest
@@ -132,7 +133,7 @@ func (r *registry) tagged(ctx context.Context, tag string) ([]*document, string,
 		return nil, "404", nil
 	case err != nil:
 		return nil, statusOf(err), err
-	case !r.hold(len(doc.data)):
+	case !r.keep(0, len(doc.data)):
 		return nil, "200", tooMuch()
 	}
 	return []*document{doc}, "200", nil
@@ -177,9 +178,10 @@ func (r *registry) referrers(ctx context.Context, subject stemma.Digest) ([]desc
 			return list, answer, badAnswer("GET %s: the answer is not an image index", resp.url)
 		}
 		cost := len(resp.body) + descriptorCost*len(index.Manifests)
-		if total += cost; total > maxReferrersBytes || !r.hold(cost) {
+		if total+cost > maxReferrersBytes || !r.keep(total, cost) {
 			return list, answer, tooMuch()
 		}
+		total += cost
 		list = append(list, index.Manifests...)
 		next, err := nextPage(resp.header, at, "/v2/")
 		switch {
@@ -210,7 +212,15 @@ func noReferrersAPI(err error) bool {
 	return false
 }
 
-// hold reports whether n more bytes may be kept. Where the bound is reached depends on the order of answers; that it
+// keep reports whether n more bytes of a list or a tag may be kept, of which there are some already. Each has a share of
+// its own: large ones, which whoever can push makes of any of them, keep out no small one, in whatever order they come
+// (CVE-2024-29903).
+func (r *registry) keep(before, n int) bool {
+	over := func(size int) int { return max(0, size-int(*r.share)) }
+	return r.hold(over(before+n) - over(before))
+}
+
+// hold reports whether n more bytes beyond the shares may be kept. Where the bound is reached depends on the order of answers; that it
 // was reached does not, and is said.
 func (r *registry) hold(n int) bool {
 	if r.held.Add(int64(n)) <= maxUndeclared {
@@ -315,7 +325,8 @@ func (r *registry) getOnce(ctx context.Context, target, accept string, limit int
 	body, err := r.room.read(ctx, resp.Body, resp.ContentLength, limit)
 	switch {
 	case err != nil:
-		return nil, true, r.unanswered(ctx, target, err)
+		var slow *fault
+		return nil, !errors.As(err, &slow), r.unanswered(ctx, target, err)
 	case int64(len(body)) > limit:
 		return nil, false, tooLong(target, limit)
 	case resp.ContentLength >= 0 && resp.ContentLength != int64(len(body)):

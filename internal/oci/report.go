@@ -97,11 +97,20 @@ func (d *discovery) left(n *node, f *Found) {
 	f.NotFetched = n.left
 }
 
-// text is what a place answered, with what lies there and was not read.
+// text is what a place answered, with what lies there and was not read: a few types, since whoever can push may make up
+// any number of them.
 func (p *place) text() string {
-	s := p.answer
-	for _, t := range slices.Sorted(maps.Keys(p.skipped)) {
-		s += fmt.Sprintf("; %d of type %s not read", p.skipped[t], cmp.Or(t, `""`))
+	const most = 8
+	s, others := p.answer, 0
+	for i, t := range slices.Sorted(maps.Keys(p.skipped)) {
+		if i < most {
+			s += fmt.Sprintf("; %d of type %s not read", p.skipped[t], cmp.Or(t, `""`))
+		} else {
+			others += p.skipped[t]
+		}
+	}
+	if others > 0 {
+		s += fmt.Sprintf("; %d of other types not read", others)
 	}
 	return s
 }

@@ -4,8 +4,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
+	"sync/atomic"
+	"time"
+
+	"stemma"
 )
 
 // room is the memory for answers under way that are not small. Whoever asks for two hundred answers at a time must not
@@ -13,6 +18,7 @@ import (
 type room struct {
 	turn  chan struct{} // held by whoever takes units, so that two do not wait for each other's
 	units chan struct{}
+	hold  time.Duration // how long one answer may keep it, in a round; 0: as long as it takes
 }
 
 func newRoom() *room {
@@ -61,12 +67,24 @@ func (r *room) read(ctx context.Context, body io.Reader, declared, limit int64) 
 		return nil, err
 	}
 	defer free()
+	// One that stalls gives it back while there is time for those that wait for it.
+	var late atomic.Bool
+	if c, ok := body.(io.Closer); ok && r.hold > 0 {
+		stop := time.AfterFunc(r.hold, func() {
+			late.Store(true)
+			_ = c.Close() // there is an error already
+		})
+		defer stop.Stop()
+	}
 	data := make([]byte, size+1)
 	n := copy(data, head)
 	for n < len(data) && err == nil {
 		var m int
 		m, err = body.Read(data[n:])
 		n += m
+	}
+	if late.Load() {
+		return nil, &fault{reason: stemma.ReasonTimeout, err: fmt.Errorf("%d bytes in %s", n, r.hold)}
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
