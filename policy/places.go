@@ -299,7 +299,8 @@ type Needs struct {
 	// takes (stemma.Platform.Takes), however it is spelled; so are one whose platform is not told, which may be of any,
 	// and an index, whatever platform it is listed with.
 	Platforms []stemma.Platform
-	// Indexes: evidence about an index that lists the manifest asked for, and the bytes of that index.
+	// Indexes: the bytes of an index that lists the manifest asked for, the attestation manifests about it in there, and
+	// evidence about that index.
 	Indexes bool
 	// Unsigned: statements that nobody signed, and attached files. Statements in a manifest that is signed as a whole are
 	// not of them: they are always needed.
@@ -309,15 +310,16 @@ type Needs struct {
 // Needs states what the set can read of an image of a repository, by its canonical name. Evidence outside of it changes
 // no outcome of any finding, nor verdict, effect, level or Decided; at most an explanation says less without it.
 //
-// A set of which no policy matches needs nothing. Under platforms: index, evidence about indexes that list the image is
-// needed, and children only to see that the platforms of the situation are listed; under all, every child; under nodes
-// and a list, those platforms. No rule reads what nobody signed.
+// A set of which no policy matches needs nothing. Indexes that list the image are needed in any case: evidence about them
+// counts under platforms: index alone, and what the attestation manifests in them say of the image counts always. Children
+// are needed under platforms: index only to see that the platforms of the situation are listed; under all, every child;
+// under nodes and a list, those platforms. No rule reads what nobody signed.
 func (s *Set) Needs(repository string, situation stemma.Situation) Needs {
 	if !slices.ContainsFunc(s.policies, func(p *loaded) bool { _, _, ok := p.spec.Match.match(repository); return ok }) {
 		return Needs{}
 	}
 	mode, list := s.spec.Platforms.wanted(situation)
-	n := Needs{Indexes: mode == platformsIndex, Children: mode != platformsIndex || len(list) > 0}
+	n := Needs{Indexes: true, Children: mode != platformsIndex || len(list) > 0}
 	for _, w := range list {
 		if w.platform == (stemma.Platform{}) {
 			// It makes no sense, so nothing is of it, and image.platform says so.

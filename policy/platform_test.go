@@ -456,11 +456,11 @@ func TestNeeds(t *testing.T) {
 	}{
 		{"index", "ghcr.io/acme/app", nil, Needs{Indexes: true}},
 		{"index", "ghcr.io/acme/app", []string{"linux/arm64", "linux/amd64", "linux/amd64"}, Needs{Indexes: true, Children: true, Platforms: linux("amd64", "arm64")}},
-		{"all", "ghcr.io/acme/app", []string{"linux/amd64"}, Needs{Children: true}},
-		{"nodes", "ghcr.io/acme/app", []string{"linux/x86_64"}, Needs{Children: true, Platforms: linux("amd64")}},
-		{"nodes", "ghcr.io/acme/app", nil, Needs{Children: true}},
-		{"nodes", "ghcr.io/acme/app", []string{"amd64"}, Needs{Children: true}},
-		{"[linux/arm64, 'windows/amd64:10.0.1']", "ghcr.io/acme/app", []string{"linux/amd64"}, Needs{Children: true, Platforms: append(linux("arm64"), stemma.Platform{OS: "windows", Architecture: "amd64", OSVersion: "10.0.1"})}},
+		{"all", "ghcr.io/acme/app", []string{"linux/amd64"}, Needs{Indexes: true, Children: true}},
+		{"nodes", "ghcr.io/acme/app", []string{"linux/x86_64"}, Needs{Indexes: true, Children: true, Platforms: linux("amd64")}},
+		{"nodes", "ghcr.io/acme/app", nil, Needs{Indexes: true, Children: true}},
+		{"nodes", "ghcr.io/acme/app", []string{"amd64"}, Needs{Indexes: true, Children: true}},
+		{"[linux/arm64, 'windows/amd64:10.0.1']", "ghcr.io/acme/app", []string{"linux/amd64"}, Needs{Indexes: true, Children: true, Platforms: append(linux("arm64"), stemma.Platform{OS: "windows", Architecture: "amd64", OSVersion: "10.0.1"})}},
 		{"all", "ghcr.io/other/app", nil, Needs{}},
 		{"index", "", []string{"linux/amd64"}, Needs{}},
 	} {
