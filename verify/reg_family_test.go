@@ -63,11 +63,11 @@ func TestReg_B12_child_of_index(t *testing.T) {
 			s.request.Index = string(s.image.Digest())
 		}, want: want{}},
 		reg{name: "no index is known", policy: under("platforms: index"), control: whole, play: asked(""), want: fails("image.authentic", stemma.ReasonNoEvidence)},
-		reg{name: "platforms all wants evidence about the child", policy: under("platforms: all"), play: whole, want: fails("image.authentic", stemma.ReasonNoEvidence), control: func(s *stage) {
+		reg{name: "platforms all wants evidence about the child", policy: under("platforms: all"), play: whole, want: fails("image.authentic", stemma.ReasonBinding), control: func(s *stage) {
 			s.attachChild(0, s.aboutChild(0, stemmatest.Vary{}))
 			s.ask(0, "")
 		}},
-		reg{name: "platform list wants it, too", policy: under("platforms: [linux/amd64]"), play: whole, want: fails("image.authentic", stemma.ReasonNoEvidence), control: func(s *stage) {
+		reg{name: "platform list wants it, too", policy: under("platforms: [linux/amd64]"), play: whole, want: fails("image.authentic", stemma.ReasonBinding), control: func(s *stage) {
 			s.attachChild(0, s.aboutChild(0, stemmatest.Vary{}))
 			s.ask(0, "")
 		}},
