@@ -187,7 +187,11 @@ func TestRemovingFromFamily(t *testing.T) {
 			}
 		}))
 	}
-	if verdicts[stemma.Allow] < 20 || verdicts[stemma.Deny] < 20 || verdicts[stemma.Undetermined] < 20 {
+	least := 20
+	if testing.Short() {
+		least = 1 // a fifth of the draws
+	}
+	if min(verdicts[stemma.Allow], verdicts[stemma.Deny], verdicts[stemma.Undetermined]) < least {
 		t.Errorf("the generator does not reach all verdicts: %v", verdicts)
 	}
 }
