@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -303,4 +304,35 @@ func TestReg_F16_stalled_large_answers(t *testing.T) {
 		t.Fatalf("%v: %d pieces, %+v", err, len(f.Raw), f.Unavailable)
 	}
 	wantUnavailable(t, f, "referrers", stemma.ReasonTimeout, "bytes in")
+}
+
+// oras GHSA-298f: marks of an index that lead round in a ring take no attestation manifest from the platform that it is
+// about, wherever the ring is broken up: a platform is never attached to anything by a mark alone.
+func TestReg_B14_ring_of_marks(t *testing.T) {
+	spec := chain(false)
+	spec.Platforms = many(3).Platforms
+	spec.Attest = func(p stemma.Platform, _ stemma.Digest) []*stemmatest.Statement {
+		return []*stemmatest.Statement{{PredicateType: "https://example.test/" + p.Architecture}}
+	}
+	w := newWorld(t, spec)
+	for turn := range 6 {
+		children := append(slices.Clone(w.image.Children[turn:]), w.image.Children[:turn]...)
+		for i := range children {
+			for k := range 3 {
+				if children[i].Digest == w.image.Children[k].Digest { // it is said to be about the next platform's attestations
+					children[i].Annotations = map[string]string{annotationReferenceType: attestationManifest, annotationReferenceDigest: string(w.image.Children[3+(k+1)%3].Digest)}
+				}
+			}
+		}
+		w.registry.PutManifest(repo, v1.MediaTypeImageIndex, []byte(encode(t, object{"schemaVersion": 2, "manifests": children})), "v1")
+		f := w.mustOpen()
+		for k := range 3 {
+			if x := f.child(w.image.Children[k]); len(x.Raw) != 1 || len(x.Attached) != 1 || x.Attached[0].Image.Digest != stemma.Digest(w.image.Children[3+k].Digest) {
+				t.Errorf("turn %d, platform %d: %d pieces, attached %+v", turn, k, len(x.Raw), x.Attached)
+			}
+		}
+		if len(f.Rejected) != 3 || f.Rejected[0].Reason != stemma.ReasonUnsupported {
+			t.Errorf("%+v", f.Rejected)
+		}
+	}
 }

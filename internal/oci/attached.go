@@ -36,6 +36,9 @@ func (n *node) file(layer descriptor) {
 	}
 }
 
+// contentOther is the content of a manifest that is neither statements nor SBOMs.
+const contentOther = 2
+
 // content is what a manifest that was read holds besides signed evidence: 0 statements, 1 SBOMs, 2 anything else; -1
 // means that nothing in it would be signed by signing the manifest. Nobody signs a bundle.
 func (d *document) content() int {
@@ -44,7 +47,7 @@ func (d *document) content() int {
 	}
 	content := -1
 	for _, l := range d.body.Layers {
-		is := 2
+		is := contentOther
 		switch format, ok := formatOf(l.MediaType); {
 		case ok && format != stemma.FormatStatement:
 			return -1
@@ -210,6 +213,13 @@ func (d *discovery) adopt(index, target, m *node, sealed bool) {
 	if subject := m.doc.body.Subject; subject != nil && subject.Digest != target.desc.Digest {
 		index.reject(p, m.desc.Digest, attestationManifest, stemma.ReasonSubjectMismatch,
 			fmt.Sprintf("the index marks it as being about %s, and its subject is %s", target.desc.Digest.Short(), subject.Digest))
+		return
+	}
+	// Marks could lead round in a ring, which would be broken up where it matters: what is no evidence is attached to
+	// nothing by a mark alone.
+	if m.doc.content() == contentOther {
+		index.reject(p, m.desc.Digest, attestationManifest, stemma.ReasonUnsupported,
+			fmt.Sprintf("the index marks it as being about %s, and it holds neither statements nor an SBOM", target.desc.Digest.Short()))
 		return
 	}
 	p.source = d.repositories[0].source
