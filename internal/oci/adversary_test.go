@@ -336,3 +336,18 @@ func TestReg_B14_ring_of_marks(t *testing.T) {
 		}
 	}
 }
+
+// An attestation manifest that is asked for itself has no config of an image, however little is wanted: evidence about
+// that config is none about what runs.
+func TestWantedConfigOfAttestations(t *testing.T) {
+	w := newWorld(t, chain(false))
+	for i, config := range []bool{true, false} {
+		for _, want := range []*Want{nil, {Children: true}, {Indexes: true}, {}} {
+			ref := Reference{Repository: host + "/" + repo, Host: host, Digest: stemma.Digest(w.image.Children[i].Digest)}
+			f, err := w.client.Open(t.Context(), Look{Ref: ref, Want: want})
+			if err != nil || f.AttestationManifest == config || (f.Config != "") != config {
+				t.Errorf("child %d, %+v: %v, %+v", i, want, err, f)
+			}
+		}
+	}
+}

@@ -349,7 +349,8 @@ func (d *discovery) opened(n *node) []task {
 	if config == nil || n.nested > 0 || n.idle() {
 		return nil
 	}
-	untold := n.platform == (stemma.Platform{}) && (d.want == nil || d.want.Children || len(d.want.Platforms) > 0)
+	// Of what looks like an attestation manifest only the platform tells whether it is anything else.
+	untold := n.platform == (stemma.Platform{}) && (d.want == nil || d.want.Children || len(d.want.Platforms) > 0 || n.isAttest)
 	if err := config.check(maxManifest); err != nil {
 		if untold {
 			n.unavailable = append(n.unavailable, unavailable("config", err))
