@@ -27,6 +27,9 @@ func (e *Error) Error() string { return "connecting to " + e.Host + ": " + e.Det
 // Forbidden tells the error from a failure to connect.
 func (e *Error) Forbidden() bool { return true }
 
+// Where is the host.
+func (e *Error) Where() string { return e.Host }
+
 // Advice is the hint.
 func (e *Error) Advice() string { return e.Hint }
 

@@ -64,6 +64,13 @@ func (n *Network) newTransport(h Host) (*line, error) {
 	// Spoken to over TLS, a proxy is a host of its own: the certificate for the host behind it is not shown to it, and the
 	// authorities of that host do not vouch for it.
 	l.proxied.DialTLSContext = (&tls.Dialer{NetDialer: dialer(), Config: &tls.Config{MinVersion: tls.VersionTLS12}}).DialContext
+	l.proxied.OnProxyConnectResponse = func(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
+		if resp.StatusCode != http.StatusOK {
+			// net/http gives the text of the status alone, as if it were the registry's.
+			return fmt.Errorf("proxyconnect: the proxy answers %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
+		}
+		return nil
+	}
 	l.proxied.Proxy = func(req *http.Request) (*url.URL, error) {
 		proxy, err := l.choose(req)
 		if err == nil && proxy == nil {

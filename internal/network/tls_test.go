@@ -140,7 +140,14 @@ func TestConfig(t *testing.T) {
 // A proxy may be at a private address, and what is asked through it is judged by its name all the same.
 func TestProxy(t *testing.T) {
 	asked := ""
-	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { asked = r.URL.String(); _, _ = w.Write([]byte("{}")) }))
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodConnect {
+			w.WriteHeader(http.StatusProxyAuthRequired)
+			return
+		}
+		asked = r.URL.String()
+		_, _ = w.Write([]byte("{}"))
+	}))
 	defer proxy.Close()
 	c := direct(Host{Name: "plain.example", PlainHTTP: true})
 	c.Proxy = func(*http.Request) (*url.URL, error) { return url.Parse(proxy.URL) }
@@ -153,6 +160,10 @@ func TestProxy(t *testing.T) {
 		if _, err := get(t, n, target); err == nil || asked != "" {
 			t.Errorf("%s: %v, asked %q", target, err, asked)
 		}
+	}
+	// What the proxy answers is not what the registry answers.
+	if _, err := get(t, n, "https://ghcr.io/v2/"); err == nil || !strings.Contains(err.Error(), "proxyconnect: the proxy answers 407 Proxy Authentication Required") {
+		t.Errorf("refused by the proxy: %v", err)
 	}
 	// A host of the proxy's own name is no proxy.
 	direct := newNetwork(t, direct())

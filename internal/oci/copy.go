@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
@@ -434,6 +435,13 @@ func (k *copier) failed(err error) error {
 		e.Kind, e.Hint = RateLimited, "Wait and run it again: what is there already is not sent again."
 	case status >= 400 && status < 500:
 		e.Kind, e.Hint = BadAnswer, "The destination does not take the image; its answer says why."
+	case status == 0 && asFault(err).reason == stemma.ReasonForbidden:
+		e.Kind, e.Hint = Forbidden, asFault(err).astray(k.to)
+	case status == 0 && strings.Contains(err.Error(), "is on a different host than the registry"):
+		// What oras-go does not follow, for the credentials would go along.
+		e.Kind, e.Hint = Forbidden, fmt.Sprintf("Have %s take uploads at its own address, or name the host that it sends them to: what is pushed, and as whom, is told to nobody else.", k.to.Host)
+	case status == 0 && errors.Is(err, syscall.ECONNREFUSED):
+		e.Kind, e.Hint = Unreachable, asFault(err).absence(k.to)
 	default:
 		e.Kind, e.Hint = Unreachable, "Run it again: what is there already is not sent again, and the tag was not set."
 	}

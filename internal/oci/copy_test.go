@@ -444,7 +444,7 @@ func TestCopyNoImage(t *testing.T) {
 			w.Header().Set("Location", "https://thief.test/upload")
 			w.WriteHeader(202)
 			return true
-		}, Unreachable, "different host", "Run it again: what is there already is not sent again, and the tag was not set."},
+		}, Forbidden, "different host", "Have mirror.test take uploads at its own address, or name the host that it sends them to: what is pushed, and as whom, is told to nobody else."},
 	} {
 		m := newMirrored(t, ociserver.New(ocimem.New(), nil))
 		m.intercept(c.f)
@@ -457,7 +457,13 @@ func TestCopyNoImage(t *testing.T) {
 			t.Errorf("%s: the tag is there", c.name)
 		}
 	}
+	// Running it again changes nothing about what is not connected to.
 	m := newMirrored(t, ociserver.New(ocimem.New(), nil))
+	m.client = m.fresh(func(c *Config) { c.Transport = refusing{mirrorHost, c.Transport} })
+	var e *Error
+	if _, err := m.copy(t.Context()); !errors.As(err, &e) || e.Kind != Forbidden || !strings.Contains(e.Error(), "a private address") || e.Hint != (refusal{}).Advice() {
+		t.Errorf("to a private address: %v\n%+v", err, e)
+	}
 	for name, to := range map[string]Reference{
 		"a layout": mustRef(t, "oci:dir"), "a digest": mustRef(t, mirrorHost+"/x@"+string(m.image.Digest())),
 		"nothing": {}, "itself": mustRef(t, host+"/"+repo+":v2"),

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -53,6 +54,7 @@ type fault struct {
 	status int    // HTTP status, 0 without one
 	wait   string // Retry-After
 	advice string // what to do, of whoever refused to connect
+	where  string // host that was not connected to
 	known  known  // of a refusal: whether it was spoken to as somebody
 	err    error
 }
@@ -93,6 +95,9 @@ func asFault(err error) *fault {
 		f := &fault{reason: stemma.ReasonForbidden, err: err}
 		if adviser, ok := refused.(interface{ Advice() string }); ok {
 			f.advice = adviser.Advice()
+		}
+		if host, ok := refused.(interface{ Where() string }); ok {
+			f.where = host.Where()
 		}
 		return f
 	}
@@ -158,28 +163,45 @@ func opening(ref Reference, err error) error {
 			e.Hint = fmt.Sprintf("Try again after %s, or log in for a higher limit.", retryAfter(f.wait))
 		}
 	case f.reason == stemma.ReasonForbidden:
-		e.Kind, e.Hint = Forbidden, cmp.Or(f.advice, "The address is one that no public registry has: if it is meant, allow it explicitly.")
+		e.Kind, e.Hint = Forbidden, f.astray(ref)
 	case f.reason == stemma.ReasonTruncated:
 		e.Kind, e.Hint = BadAnswer, "It is larger than anything that is read of an image, and nothing was concluded: tell the registry's operator, or build the image smaller."
 	case f.reason == stemma.ReasonBadAnswer && strings.Contains(err.Error(), "schemaVersion 1, want 2"):
 		// application/vnd.docker.distribution.manifest.v1+json and +prettyjws name no config and no sizes.
 		e.Kind, e.Hint = BadAnswer, "It is a Docker manifest of schema 1, which registries have stopped to accept: pull the image and push it again with a current docker, podman or skopeo."
+	case f.status == http.StatusBadRequest && strings.Contains(err.Error(), "http://"+ref.Host+"/"):
+		// What a server of net/http or nginx says to a request that is not of TLS.
+		e.Kind, e.Hint = BadAnswer, fmt.Sprintf("Leave out --plain-http %s if it speaks TLS; otherwise check that it is the host of the registry's API.", ref.Host)
 	case f.reason == stemma.ReasonBadAnswer && f.status != 0:
 		e.Kind, e.Hint = BadAnswer, fmt.Sprintf("Check that %s is the host of the registry's API, and not of its web pages: it answers, but not as a registry does.", ref.Host)
 	case f.reason == stemma.ReasonBadAnswer:
 		e.Kind, e.Hint = BadAnswer, "The registry, or something between, does not serve what it was asked for: nothing was concluded about the image. Try another network or mirror, and tell the registry's operator."
 	case f.reason == stemma.ReasonTimeout:
-		e.Kind, e.Hint = Unreachable, "The registry did not answer in time: try again, or allow more time."
+		e.Kind, e.Hint = Unreachable, "The registry did not answer in time: try again, or allow more with --timeout."
 	default:
 		e.Kind, e.Hint = Unreachable, f.absence(ref)
 	}
 	return e
 }
 
+// astray says what to do about an address that is not connected to. Where the registry named it, no flag is the first
+// thing to think of: whoever serves images must not choose what their readers may reach.
+func (f *fault) astray(ref Reference) string {
+	switch {
+	case f.where != "" && f.where != ref.Host:
+		return strings.TrimSpace(fmt.Sprintf("Check that %s is the registry that is meant: it sends its clients to %s. %s", ref.Host, stemma.Printable(f.where, 100), f.advice))
+	case f.advice != "":
+		return f.advice
+	}
+	return fmt.Sprintf("Check that %s is the registry that is meant, and tell its operator: it sends its clients to where none are to go.", ref.Host)
+}
+
 // refusal says what to do about a 401 or 403.
 func (f *fault) refusal(ref Reference) string {
 	unsaid := "many registries refuse in the same way when a repository does not exist"
 	switch {
+	case f.status == 0 && strings.Contains(f.err.Error(), gettingCredentials):
+		return fmt.Sprintf("Mend what is to know the credentials for %s, or take its entry out: when one source fails, nothing is sent and no further one is asked.", ref.Host)
 	case f.status == http.StatusForbidden && f.known == knownSomebody:
 		return fmt.Sprintf("Ask for the right to read %s: the credentials for %s are good, and may not (%s).", ref.path(), ref.Host, unsaid)
 	case f.status == http.StatusForbidden:
@@ -200,6 +222,7 @@ func (f *fault) absence(ref Reference) string {
 	var record tls.RecordHeaderError
 	var dns *net.DNSError
 	text := f.err.Error()
+	host, _, _ := strings.Cut(ref.Host, ":")
 	switch {
 	case f.status == http.StatusServiceUnavailable && f.wait != "":
 		return fmt.Sprintf("Try again after %s: %s is overloaded or under maintenance.", retryAfter(f.wait), ref.Host)
@@ -225,10 +248,14 @@ func (f *fault) absence(ref Reference) string {
 		return fmt.Sprintf("Name a client certificate for %s in the registries file (--registries FILE): it speaks to nobody without a good one.", ref.Host)
 	case strings.Contains(text, "proxyconnect"):
 		return "Check the proxy that HTTPS_PROXY or HTTP_PROXY names, or list the host in NO_PROXY: the proxy did not let it through."
+	case errors.As(f.err, &dns) && dns.IsNotFound && dns.Name != host:
+		return fmt.Sprintf("Check that %s is the registry that is meant, and tell its operator: it sends its clients to %s, and there is no such host.", ref.Host, stemma.Printable(dns.Name, 100))
 	case errors.As(f.err, &dns) && dns.IsNotFound:
 		return fmt.Sprintf("Check the name for typing errors, and whether it is known in this network only with a VPN: there is no host %s.", stemma.Printable(dns.Name, 100))
 	case errors.As(f.err, &dns):
 		return "Check the network and its name servers: they do not answer."
+	case errors.Is(f.err, io.ErrUnexpectedEOF) || errors.Is(f.err, syscall.ECONNRESET):
+		return fmt.Sprintf("Try again: %s, or something between, cut the connection in the middle of the answer.", ref.Host)
 	case errors.Is(f.err, syscall.ECONNREFUSED):
 		return fmt.Sprintf("Check the port, and that the registry is running: nothing listens at %s.", ref.Host)
 	}

@@ -24,11 +24,25 @@ import (
 )
 
 // guarded is what the network says of an address that it does not connect to.
-type guarded struct{ advice string }
+type guarded struct{ advice, where string }
 
 func (guarded) Error() string    { return "connecting to db.corp: it is at 10.0.0.5, a private address" }
 func (guarded) Forbidden() bool  { return true }
 func (g guarded) Advice() string { return g.advice }
+func (g guarded) Where() string  { return g.where }
+
+// redirected is what becomes of a redirect.
+func redirected(from, to string) error {
+	via, err := http.NewRequest(http.MethodGet, from, nil)
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequest(http.MethodGet, to, nil)
+	if err != nil {
+		return err
+	}
+	return checkRedirect(req, []*http.Request{via})
+}
 
 // TestOpening: what is wrong is told apart, and said with what to do.
 func TestOpening(t *testing.T) {
@@ -39,7 +53,7 @@ func TestOpening(t *testing.T) {
 	with := func(f *fault, change func(*fault)) *fault { change(f); return f }
 	wire := func(err error) error {
 		f := asFault(err)
-		return &fault{reason: f.reason, advice: f.advice, err: fmt.Errorf("GET https://reg.example:5000/v2/: %w", err)}
+		return &fault{reason: f.reason, advice: f.advice, where: f.where, err: fmt.Errorf("GET https://reg.example:5000/v2/: %w", err)}
 	}
 	dial := func(err error) error { return wire(&net.OpError{Op: "dial", Net: "tcp", Err: err}) }
 	verification := func(err error) error { return wire(&tls.CertificateVerificationError{Err: err}) }
@@ -88,7 +102,7 @@ func TestOpening(t *testing.T) {
 			"503, seconds", with(at(stemma.ReasonUnreachable, 503, "503"), func(f *fault) { f.wait = "120" }), Unreachable,
 			"Try again after 120 seconds: reg.example:5000 is overloaded or under maintenance.",
 		},
-		{"timeout", wire(context.DeadlineExceeded), Unreachable, "The registry did not answer in time: try again, or allow more time."},
+		{"timeout", wire(context.DeadlineExceeded), Unreachable, "The registry did not answer in time: try again, or allow more with --timeout."},
 		{
 			"wrong digest", badAnswer("GET x: the answer has the digest sha256:ab"), BadAnswer,
 			"The registry, or something between, does not serve what it was asked for: nothing was concluded about the image. Try another network or mirror, and tell the registry's operator.",
@@ -132,17 +146,49 @@ func TestOpening(t *testing.T) {
 			"Check the proxy that HTTPS_PROXY or HTTP_PROXY names, or list the host in NO_PROXY: the proxy did not let it through.",
 		},
 		{
-			"no such host", dial(&net.DNSError{Err: "no such host", Name: "reg.exmaple", IsNotFound: true}), Unreachable,
-			"Check the name for typing errors, and whether it is known in this network only with a VPN: there is no host reg.exmaple.",
+			"no such host", dial(&net.DNSError{Err: "no such host", Name: "reg.example", IsNotFound: true}), Unreachable,
+			"Check the name for typing errors, and whether it is known in this network only with a VPN: there is no host reg.example.",
+		},
+		{
+			"no such host, of the registry's choice", dial(&net.DNSError{Err: "no such host", Name: "evil\x1b.test", IsNotFound: true}), Unreachable,
+			"Check that reg.example:5000 is the registry that is meant, and tell its operator: it sends its clients to evil\uFFFD.test, and there is no such host.",
 		},
 		{"no name server", dial(&net.DNSError{Err: "server misbehaving", Name: "reg.example", IsTemporary: true}), Unreachable, "Check the network and its name servers: they do not answer."},
 		{"connection refused", dial(os.NewSyscallError("connect", syscall.ECONNREFUSED)), Unreachable, "Check the port, and that the registry is running: nothing listens at reg.example:5000."},
 		{
 			"connection reset", dial(os.NewSyscallError("read", syscall.ECONNRESET)), Unreachable,
+			"Try again: reg.example:5000, or something between, cut the connection in the middle of the answer.",
+		},
+		{"cut", wire(io.ErrUnexpectedEOF), Unreachable, "Try again: reg.example:5000, or something between, cut the connection in the middle of the answer."},
+		{
+			"no route", dial(os.NewSyscallError("connect", syscall.EHOSTUNREACH)), Unreachable,
 			"Check that reg.example:5000 is the right host and that it can be reached from here (network, proxy, certificate).",
 		},
-		{"forbidden, advised", dial(guarded{"Allow it with --allow-private db.corp."}), Forbidden, "Allow it with --allow-private db.corp."},
-		{"forbidden", dial(guarded{}), Forbidden, "The address is one that no public registry has: if it is meant, allow it explicitly."},
+		{"forbidden, advised", dial(guarded{"Allow it with --allow-private reg.example:5000.", "reg.example:5000"}), Forbidden, "Allow it with --allow-private reg.example:5000."},
+		{
+			"forbidden, of the registry's choice", dial(guarded{"Allow it with --allow-private db.corp.", "db.corp"}), Forbidden,
+			"Check that reg.example:5000 is the registry that is meant: it sends its clients to db.corp. Allow it with --allow-private db.corp.",
+		},
+		{
+			"redirected to TLS", redirected("http://reg.example:5000/v2/", "https://reg.example:5000/v2/"), Forbidden,
+			"Leave out --plain-http reg.example:5000: it wants to be spoken to over TLS.",
+		},
+		{
+			"redirected from TLS", redirected("https://reg.example:5000/v2/", "http://reg.example:5000/v2/"), Forbidden,
+			"Check that reg.example:5000 is the registry that is meant, and tell its operator: it sends its clients to where none are to go.",
+		},
+		{
+			"redirected to the metadata service", redirected("https://reg.example:5000/v2/", "https://169.254.169.254/v2/"), Forbidden,
+			"Check that reg.example:5000 is the registry that is meant, and tell its operator: it sends its clients to where none are to go.",
+		},
+		{
+			"TLS for plain HTTP, answered", &fault{reason: stemma.ReasonBadAnswer, status: 400, err: errors.New("GET http://reg.example:5000/v2/: 400 Bad Request")}, BadAnswer,
+			"Leave out --plain-http reg.example:5000 if it speaks TLS; otherwise check that it is the host of the registry's API.",
+		},
+		{
+			"credentials that could not be got", at(stemma.ReasonUnauthorized, 0, gettingCredentials+"reg.example:5000: helper died"), Refused,
+			"Mend what is to know the credentials for reg.example:5000, or take its entry out: when one source fails, nothing is sent and no further one is asked.",
+		},
 		{
 			"schema 1", schema1(t), BadAnswer,
 			"It is a Docker manifest of schema 1, which registries have stopped to accept: pull the image and push it again with a current docker, podman or skopeo.",
@@ -158,7 +204,7 @@ func TestOpening(t *testing.T) {
 		if e.Kind != c.kind || e.Hint != c.hint || e.Ref != "reg.example:5000/acme/api:v1" {
 			t.Errorf("%s: %s, %s\n got  %s\n want %s, %s", c.name, e.Kind, e.Ref, e.Hint, c.kind, c.hint)
 		}
-		if other, twice := seen[e.Hint]; twice && c.name != "no TLS record" {
+		if other, twice := seen[e.Hint]; twice && c.name != "no TLS record" && c.name != "cut" && c.name != "redirected to the metadata service" {
 			t.Errorf("%s and %s are not told apart: %s", c.name, other, e.Hint)
 		}
 		seen[e.Hint] = c.name

@@ -3,6 +3,7 @@ package oci
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -110,8 +111,8 @@ func TestReg_F13_credentials(t *testing.T) { // oras advisories, sigstore-js 85c
 		"other host":           {"auth.evil.test", "https", "user", false, ""}, // anonymous, and the registry lets anybody read
 		"like the parent":      {"evilacme.test", "https", "user", false, ""},
 		"other, with a token":  {"auth.evil.test", "https", "<token>", false, Refused},
-		"neighbour, downgrade": {"auth.acme.test", "http", "user", false, Unreachable},
-		"address":              {"169.254.169.254", "https", "user", false, Unreachable},
+		"neighbour, downgrade": {"auth.acme.test", "http", "user", false, Forbidden},
+		"address":              {"169.254.169.254", "https", "user", false, Forbidden},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, single)
@@ -140,6 +141,10 @@ func TestReg_F13_credentials(t *testing.T) { // oras advisories, sigstore-js 85c
 			_, err := w.open(":v1")
 			if c.kind != "" {
 				wantKind(t, err, c.kind, "")
+				var e *Error
+				if errors.As(err, &e) && e.Kind == Forbidden && e.Hint != "Check that "+host+" is the registry that is meant, and tell its operator: it sends its clients to where none are to go." {
+					t.Errorf("hint %q", e.Hint)
+				}
 			} else if err != nil {
 				t.Error(err)
 			}

@@ -3,6 +3,7 @@ package oci
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/distribution/reference"
@@ -79,6 +80,11 @@ func ParseReference(s string) (Reference, error) {
 	if !strings.ContainsAny(domain, ".:") && domain != "localhost" {
 		// Docker takes ACME/api for the host ACME, and acme/api for its own registry.
 		return Reference{}, wrong(s, "repository name must be lowercase", nameHint(name))
+	}
+	if _, port, ok := strings.Cut(domain[strings.LastIndex(domain, "]")+1:], ":"); ok {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return Reference{}, wrong(s, "no such port: "+port, "Write a port of 1 to 65535, or none.")
+		}
 	}
 	ref.Host = domain
 	if domain == dockerDomain || domain == dockerHost {

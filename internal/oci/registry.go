@@ -349,7 +349,7 @@ func (r *registry) unanswered(ctx context.Context, target string, err error) err
 	var known *fault
 	switch {
 	case errors.As(err, &known):
-		return &fault{reason: known.reason, status: known.status, advice: known.advice, err: fmt.Errorf("GET %s: %w", target, known.err)}
+		return &fault{reason: known.reason, status: known.status, advice: known.advice, where: known.where, err: fmt.Errorf("GET %s: %w", target, known.err)}
 	case ctx.Err() != nil:
 		return &fault{reason: stemma.ReasonTimeout, err: fmt.Errorf("GET %s: %w", target, ctx.Err())}
 	case errors.Is(err, auth.ErrBasicCredentialNotFound):
@@ -358,12 +358,25 @@ func (r *registry) unanswered(ctx context.Context, target string, err error) err
 		// The status is that of another question: a token service that answers 404 does not say that there is no image.
 		return &fault{reason: reasonOf(token.StatusCode), err: fmt.Errorf("GET %s: the token service answers %d %s", target, token.StatusCode, http.StatusText(token.StatusCode))}
 	}
+	if realm := badRealm(err); realm != nil {
+		return forbidden("GET %s: %w", target, realm)
+	}
 	var u *url.Error
 	if errors.As(err, &u) {
 		err = u.Err
 	}
 	f := asFault(err)
-	return &fault{reason: f.reason, advice: f.advice, err: fmt.Errorf("GET %s: %w", target, err)}
+	return &fault{reason: f.reason, advice: f.advice, where: f.where, err: fmt.Errorf("GET %s: %w", target, err)}
+}
+
+// badRealm finds what oras-go says of a token service that it does not ask, which it gives no type (CVE-2025-27403).
+func badRealm(err error) error {
+	for ; err != nil; err = errors.Unwrap(err) {
+		if strings.HasPrefix(err.Error(), "bearer realm ") {
+			return err
+		}
+	}
+	return nil
 }
 
 // refused reads the error body of the Distribution Specification, as far as it is one.

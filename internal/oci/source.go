@@ -215,7 +215,7 @@ func (q *inquiry) introduce(ctx context.Context) error {
 	found, err := q.client.config.Credentials(ctx, q.host, "")
 	switch {
 	case err != nil:
-		return &fault{reason: stemma.ReasonUnauthorized, err: fmt.Errorf("getting credentials for %s: %w", q.host, err)}
+		return &fault{reason: stemma.ReasonUnauthorized, err: fmt.Errorf(gettingCredentials+"%s: %w", q.host, err)}
 	case found.AccessToken != "":
 		q.authorization = "Bearer " + found.AccessToken
 	case found.Password != "":
@@ -348,14 +348,14 @@ func (c call) unanswered(ctx context.Context, err error) error {
 	var u *url.Error
 	switch {
 	case errors.As(err, &known):
-		return &fault{reason: known.reason, advice: known.advice, err: fmt.Errorf("%s: %w", c, known.err)}
+		return &fault{reason: known.reason, advice: known.advice, where: known.where, err: fmt.Errorf("%s: %w", c, known.err)}
 	case ctx.Err() != nil:
 		return &fault{reason: stemma.ReasonTimeout, err: fmt.Errorf("%s: %w", c, ctx.Err())}
 	case errors.As(err, &u):
 		err = u.Err
 	}
 	f := asFault(err)
-	return &fault{reason: f.reason, advice: f.advice, err: fmt.Errorf("%s: %w", c, err)}
+	return &fault{reason: f.reason, advice: f.advice, where: f.where, err: fmt.Errorf("%s: %w", c, err)}
 }
 
 // refused gives a reason to an answer that is none. GitHub answers 403 to whom it has answered too often, as it does to

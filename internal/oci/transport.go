@@ -22,6 +22,9 @@ func (noTransport) RoundTrip(*http.Request) (*http.Response, error) {
 	return nil, errors.New("no network was configured")
 }
 
+// gettingCredentials begins the text of an error of a source of credentials.
+const gettingCredentials = "getting credentials for "
+
 // session makes the client through which one repository of a registry, or a service, is asked once. The authentication
 // of the Distribution Specification is oras-go's; what is added here is what it leaves to its caller.
 func (c *Client) session(host, repository string) *auth.Client {
@@ -36,7 +39,7 @@ func (c *Client) session(host, repository string) *auth.Client {
 			}
 			cred, err := c.credential(ctx, host, repository)
 			if err != nil {
-				return auth.EmptyCredential, &fault{reason: stemma.ReasonUnauthorized, err: fmt.Errorf("getting credentials for %s: %w", host, err)}
+				return auth.EmptyCredential, &fault{reason: stemma.ReasonUnauthorized, err: fmt.Errorf(gettingCredentials+"%s: %w", host, err)}
 			}
 			return cred, nil
 		},
@@ -57,6 +60,11 @@ func checkRedirect(req *http.Request, via []*http.Request) error {
 	switch {
 	case len(via) > maxRedirects:
 		return badAnswer("more than %d redirects", maxRedirects)
+	case first.Scheme == "http" && req.URL.Scheme == "https":
+		return &fault{
+			reason: stemma.ReasonForbidden, err: errors.New("redirected from http to https"),
+			advice: fmt.Sprintf("Leave out --plain-http %s: it wants to be spoken to over TLS.", stemma.Printable(first.Host, 100)),
+		}
 	case req.URL.Scheme != first.Scheme:
 		return forbidden("redirected from %s to %s", first.Scheme, stemma.Printable(req.URL.Scheme, 20))
 	case req.URL.User != nil:
