@@ -21,9 +21,9 @@ func (j *judgement) unseen(absent stemma.Reason, want, path string) *result {
 		detail += "; and " + count(len(u)-1, "more place")
 	}
 	r := &result{outcome: stemma.Unknown, reason: u[0].Reason, want: want, detail: detail, path: path}
-	r.fix = "try again when the place answers, or add --evidence FILE"
-	if r.reason == stemma.ReasonTrustRoot {
-		r.fix = "give the trusted root with --trusted-root, or try again when it can be fetched"
+	r.fix = remedy(r.reason)
+	if r.reason != stemma.ReasonTrustRoot {
+		r.fix += ", or add --evidence FILE"
 	}
 	// Who adds a place that never answers must not be able to turn a refused forgery into an innocent gap.
 	switch near, rejected := j.nearMiss(absent), nearestRejection(j.evidence.Rejected); {
@@ -35,6 +35,27 @@ func (j *judgement) unseen(absent stemma.Reason, want, path string) *result {
 		r.fix = "nothing is known to be wrong with the image; " + r.fix
 	}
 	return r
+}
+
+// remedy says what to do about a place that could not be looked at: to try again helps only where it did not answer.
+func remedy(reason stemma.Reason) string {
+	switch reason {
+	case stemma.ReasonTrustRoot:
+		return "give the trusted root with --trusted-root, or try again when it can be fetched"
+	case stemma.ReasonUnauthorized:
+		return "log in as somebody who may read there (stemma credentials IMAGE shows as whom it is asked)"
+	case stemma.ReasonRateLimited:
+		return "wait and try again, or log in for a higher limit"
+	case stemma.ReasonForbidden:
+		return "allow the place if it is meant to be there (--allow-private or --plain-http HOST, or the registries file)"
+	case stemma.ReasonTruncated:
+		return "remove what the place is flooded with"
+	case stemma.ReasonBadAnswer:
+		return "have the place mended, whose answer is not what it was asked for"
+	case stemma.ReasonTimeout:
+		return "try again, or allow more time with --timeout"
+	}
+	return "try again when the place answers"
 }
 
 // missing is the result for evidence that is not there, of the kind whose absence has the reason absent: what is
@@ -66,7 +87,7 @@ func (j *judgement) missing(absent stemma.Reason, want, path string) result {
 		// A copy without its evidence is the work of whoever mirrors, and no sign of an attack.
 		r.reason = stemma.ReasonNotMirrored
 		r.detail = "read from " + j.top.From + ", a mirror of " + j.top.Image.Repository
-		r.fix = "copy the evidence with stemma mirror SRC DST, or list the origin under evidence in the PolicySet"
+		r.fix = fmt.Sprintf("copy the evidence with stemma mirror %s %s, or list the origin under evidence in the PolicySet", j.top.Image, j.top.From)
 	}
 	return r
 }

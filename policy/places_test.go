@@ -427,3 +427,31 @@ func TestNotFetched(t *testing.T) {
 		t.Errorf("%q", d.NotFetched)
 	}
 }
+
+// Each way of not answering asks for something else of whoever reads it, and none passes for another.
+func TestRemedies(t *testing.T) {
+	set := load(t, strings.Replace(f0Policy, "maxAge: 90d", "maxAge: 90d, agreement: complete", 1))
+	seen := map[string]stemma.Reason{}
+	for _, reason := range []stemma.Reason{
+		stemma.ReasonUnauthorized, stemma.ReasonRateLimited, stemma.ReasonForbidden, stemma.ReasonTruncated, stemma.ReasonBadAnswer,
+		stemma.ReasonTimeout, stemma.ReasonUnreachable, stemma.ReasonTrustRoot,
+	} {
+		dark := func(e *stemma.Evidence) {
+			e.Unavailable = []stemma.Unavailable{{Place: "referrers", Reason: reason, Detail: "x"}}
+		}
+		d := Evaluate(set, made(nothing, dark), now())
+		f := finding(t, d, "image.authentic")
+		rest, innocent := strings.CutPrefix(f.Fix, "nothing is known to be wrong with the image; ")
+		if d.Verdict != stemma.Undetermined || f.Reason != reason || !innocent || (reason == stemma.ReasonTrustRoot) == strings.HasSuffix(rest, ", or add --evidence FILE") {
+			t.Errorf("%s: %s %s: %q", reason, d.Verdict, f.Reason, f.Fix)
+		}
+		if other, twice := seen[rest]; twice {
+			t.Errorf("%s is not told from %s: %q", reason, other, rest)
+		}
+		seen[rest] = reason
+		// More evidence does not show that nothing else was there.
+		if f := finding(t, Evaluate(set, made(dark), now()), "provenance.agreement"); f.Outcome != stemma.Unknown || f.Fix == "" || strings.Contains(f.Fix, "--evidence") {
+			t.Errorf("%s: agreement: %s %q", reason, f.Outcome, f.Fix)
+		}
+	}
+}

@@ -360,7 +360,7 @@ func (f *family) grouped(leaves []leaf, want string) []target {
 
 func unknownBecause(u []stemma.Unavailable, want string) result {
 	r := result{outcome: stemma.Unknown, reason: u[0].Reason, want: want, detail: u[0].Place + ": " + u[0].Detail, path: "platforms"}
-	r.fix = "nothing is known to be wrong with the image; try again when it can be read"
+	r.fix = "nothing is known to be wrong with the image; " + remedy(r.reason)
 	return r
 }
 

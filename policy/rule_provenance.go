@@ -211,7 +211,7 @@ func checkAgreement(j *judgement) result {
 	if u := j.unseen(stemma.ReasonNoProvenance, "no other provenance that says otherwise", "provenance.agreement"); u != nil {
 		// Anyone who can make a place fail could otherwise stop deploys; it is said and does not refuse, unless the policy
 		// asks for more.
-		u.got, u.cites, u.fix = r.got+", as far as could be seen", cites, "try again when the place answers, or remove what it is flooded with"
+		u.got, u.cites, u.fix = r.got+", as far as could be seen", cites, remedy(u.reason)
 		u.advisory = j.spec.Provenance.Agreement != AgreementComplete
 		return *u
 	}
