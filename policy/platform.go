@@ -67,6 +67,12 @@ type wanted struct {
 	platform stemma.Platform // as it is written; zero when the text is not a platform, so that nothing is of it
 }
 
+// ParsePlatform reads OS/architecture[/variant][:os.version], as platforms of a PolicySet and of a situation are written.
+func ParsePlatform(s string) (stemma.Platform, bool) {
+	w, ok := parsePlatform(s)
+	return w.platform, ok
+}
+
 // parsePlatform reads OS/architecture[/variant][:os.version].
 func parsePlatform(s string) (wanted, bool) {
 	w := wanted{text: s}

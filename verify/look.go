@@ -92,7 +92,7 @@ func (v *Verifier) called(ref oci.Reference, r Request) (name, error) {
 func (v *Verifier) places(look *oci.Look, called name, r Request) error {
 	repository := func(s string) error {
 		also, err := oci.ParseReference(s)
-		if err != nil || also.Layout != "" || also.Digest != "" {
+		if err != nil || also.Layout != "" || also.Digest != "" || strings.Contains(s[strings.LastIndex(s, "/")+1:], ":") {
 			return &Error{Kind: Invalid, Err: fmt.Errorf("%q is not the name of a repository", s), Hint: "write it as in the registry: registry.example/evidence"}
 		}
 		if also.Repository != look.Ref.Repository && !slices.Contains(look.Also, also.Repository) {

@@ -54,6 +54,9 @@ Exit code 0: the registry answered with the manifest.`,
 			done := a.progress("asking for the manifest of " + clean(args[0]))
 			report, err := verify.Credentials(ctx, verify.Config{Network: network, Clock: a.clock}, args[0])
 			done()
+			if err != nil && c.Context().Err() != nil {
+				err = &verify.Error{Kind: verify.Unreachable, Err: fmt.Errorf("asking for the manifest of %s: interrupted", clean(args[0])), Hint: "run it again"}
+			}
 			if report == nil {
 				return err
 			}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -225,4 +227,26 @@ func private(t *testing.T) (registry, tokens http.Handler) {
 		t.Fatal(err)
 	}
 	return demands(r, `Bearer realm="https://auth.corp.example/token",service="hub"`, "Bearer "+wireToken), http.HandlerFunc(tokenService)
+}
+
+// Who interrupts is not told that the registry is slow.
+func TestCredentialsInterrupted(t *testing.T) {
+	for name, stop := range map[string]bool{"interrupted": true, "in time": false} {
+		ctx, cancel := context.WithCancel(t.Context())
+		var stdout, stderr bytes.Buffer
+		a := &app{stdout: &stdout, stderr: &stderr, clock: stemmatest.Now, sleep: func(ctx context.Context, _ time.Duration) error { return ctx.Err() }}
+		a.transport = stemmatest.Network{"ghcr.io": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if stop {
+				cancel()
+				<-r.Context().Done()
+			}
+			w.WriteHeader(http.StatusNotFound)
+		})}
+		code := a.run(ctx, []string{"credentials", "ghcr.io/acme/app:v1"})
+		said := strings.Contains(stderr.String(), "asking for the manifest of ghcr.io/acme/app:v1: interrupted") && !strings.Contains(stderr.String(), "in time")
+		if said != stop || (code == exitUndetermined) != stop || !stop && code != exitUsage {
+			t.Errorf("%s: exit %d\n%s", name, code, stderr.String())
+		}
+		cancel()
+	}
 }

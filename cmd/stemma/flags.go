@@ -51,7 +51,7 @@ func (f *collecting) add(c *cobra.Command) {
 	flags.StringArrayVar(&f.also, "also", nil, "further `REPOSITORY` where evidence about the same digests may lie. Repeatable")
 	flags.StringArrayVar(&f.sources, "source", nil, "further `SOURCE` of attestations: github=OWNER[/REPO], gitlab=HOST/PROJECT, artifact-analysis=PROJECT or archivista=URL. Repeatable")
 	flags.StringVar(&f.index, "index", "", "`DIGEST` of an index that lists the image, when IMAGE is the digest of one platform")
-	flags.StringArrayVar(&f.platforms, "platform", nil, "`OS/ARCH` that the image is to run on; the index must list it. Repeatable")
+	flags.StringArrayVar(&f.platforms, "platform", nil, "`OS/ARCH` that the image is to run on; an index must list it. Repeatable")
 	flags.StringVar(&f.name, "name", "", "for oci:DIR: the `REPOSITORY` that it is an image of, which policies match")
 	flags.StringVar(&f.cacheDir, "cache-dir", defaultCacheDir(), "where trusted roots and content by digest are kept between runs; empty keeps nothing")
 	flags.DurationVar(&f.timeout, "timeout", time.Minute, "how long one image may take, and the trusted roots before the first")
@@ -75,6 +75,12 @@ func (f *collecting) prepare() error {
 	if f.timeout <= 0 {
 		return &usageError{fmt.Errorf("a timeout of %s", f.timeout), "write a duration such as --timeout 30s"}
 	}
+	for _, p := range f.platforms {
+		// Nothing is of a platform that makes no sense; a typing error is said to be one, and refuses no image.
+		if _, ok := policy.ParsePlatform(p); !ok {
+			return &usageError{fmt.Errorf("--platform %q is not a platform", clean(p)), "write OS/architecture, as in an index: --platform linux/amd64"}
+		}
+	}
 	for _, file := range f.evidence {
 		data, err := readFile(file, maxEvidenceFile)
 		if err != nil {
@@ -87,7 +93,12 @@ func (f *collecting) prepare() error {
 
 // again is the command line that looks at an image as these flags do.
 func (f *collecting) again(image string, policies []string) string {
-	words := []string{"stemma inspect", quote(image)}
+	return f.line("stemma inspect", image, policies)
+}
+
+// line is a command line with the flags of these that say what is looked at and how; it can be typed as it is.
+func (f *collecting) line(verb, image string, policies []string) string {
+	words := []string{verb, quote(image)}
 	for _, flag := range []struct {
 		name   string
 		values []string
@@ -100,7 +111,11 @@ func (f *collecting) again(image string, policies []string) string {
 		{"--registries", single(f.reach.registries)},
 		{"--plain-http", f.reach.plainHTTP},
 		{"--allow-private", f.reach.allowPrivate},
+		{"--pull-secret", f.reach.pullSecrets},
+		{"--image-credential-provider-config", single(f.reach.providers)},
+		{"--image-credential-provider-bin-dir", single(f.reach.providerBin)},
 		{"--index", single(f.index)},
+		{"--platform", f.platforms},
 	} {
 		for _, v := range flag.values {
 			words = append(words, flag.name, quote(v))

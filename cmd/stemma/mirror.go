@@ -134,12 +134,12 @@ func (a *app) mirrored(report *verify.MirrorReport, err error, opts *mirroring) 
 		return writeJSON(a.stdout, answer)
 	}
 	if report != nil && (err == nil || len(report.Items) > 0) {
-		a.printMirror(report, err == nil, opts.verbose)
+		a.printMirror(report, err == nil, opts)
 	}
 	return nil
 }
 
-func (a *app) printMirror(r *verify.MirrorReport, finished, verbose bool) {
+func (a *app) printMirror(r *verify.MirrorReport, finished bool, opts *mirroring) {
 	p := colours(a.stdout)
 	copied := r.Copy.Repository
 	if r.Copy.Tag != "" {
@@ -180,7 +180,7 @@ func (a *app) printMirror(r *verify.MirrorReport, finished, verbose bool) {
 	var rows [][]string
 	for _, i := range r.Items {
 		bad := i.Result == verify.ItemRefused || i.Result == verify.ItemNotRead
-		if !bad && !verbose && i.Result != verify.ItemLeftOut {
+		if !bad && !opts.verbose && i.Result != verify.ItemLeftOut {
 			continue
 		}
 		name := i.Digest.Short()
@@ -214,7 +214,7 @@ func (a *app) printMirror(r *verify.MirrorReport, finished, verbose bool) {
 		fmt.Fprintf(a.stdout, " %s %s\n", p.red("✗"), clean(d))
 	}
 	if r.After != nil && r.After.Verdict != stemma.Allow {
-		fmt.Fprintf(a.stdout, " %s  stemma verify %s --policy …   says why\n", p.dim("next "), quote(r.Copy.Repository+"@"+string(r.Copy.Digest)))
+		fmt.Fprintf(a.stdout, " %s  %s   says why\n", p.dim("next "), opts.line("stemma verify", r.Copy.Repository+"@"+string(r.Copy.Digest), opts.policies))
 	}
 }
 
