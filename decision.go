@@ -9,6 +9,8 @@ type Situation struct {
 	Namespace string    `json:"namespace,omitempty"`
 	Requester string    `json:"requester,omitempty"`
 	Platforms []string  `json:"platforms,omitempty"` // platforms that it is to run on, "linux/amd64"; none: not known
+	// Expect is what this deployment expects of the provenance, by field: {"commit": "3f1c…"}.
+	Expect map[Field]string `json:"expect,omitempty"`
 }
 
 // Outcome is what a rule says of one requirement. Pass is always the safe direction.
@@ -48,17 +50,18 @@ type Level int
 // Finding is the outcome of one requirement for one image: what was found, what was wanted, by which line of which
 // policy, and the evidence it rests on.
 type Finding struct {
-	Rule    string  `json:"rule"`
-	Outcome Outcome `json:"outcome"`
-	Reason  Reason  `json:"reason,omitempty"`
-	Title   string  `json:"title"`
-	Got     string  `json:"got,omitempty"`
-	Want    string  `json:"want,omitempty"`
-	Detail  string  `json:"detail,omitempty"` // what differs, or what was tried
-	Proof   string  `json:"proof,omitempty"`
-	Fix     string  `json:"fix,omitempty"`
-	Policy  string  `json:"policy,omitempty"` // name of the policy
-	Where   string  `json:"where,omitempty"`  // file:line of the requirement
+	Rule    string   `json:"rule"`
+	Outcome Outcome  `json:"outcome"`
+	Reason  Reason   `json:"reason,omitempty"`
+	Title   string   `json:"title"`
+	Got     string   `json:"got,omitempty"`
+	Want    string   `json:"want,omitempty"`
+	Detail  string   `json:"detail,omitempty"` // what differs, or what was tried
+	Items   []string `json:"items,omitempty"`  // where several things are wrong, each on a line of its own
+	Proof   string   `json:"proof,omitempty"`
+	Fix     string   `json:"fix,omitempty"`
+	Policy  string   `json:"policy,omitempty"` // name of the policy
+	Where   string   `json:"where,omitempty"`  // file:line of the requirement
 	// Platform is set where platforms are judged each: "linux/arm64". Of is then the digest of its manifest, if there is one.
 	Platform string `json:"platform,omitempty"`
 	Of       Digest `json:"of,omitempty"`

@@ -2,7 +2,6 @@ package stemma
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"maps"
 	"slices"
 	"time"
@@ -113,9 +112,12 @@ type BindingKind string
 
 // Ways in which verified evidence is bound to the image it is filed under. Anything else is a Rejection.
 const (
-	BindingExact       BindingKind = "exact"                    // the subject is this very digest
-	BindingViaIndex    BindingKind = "via-index"                // the subject is an index whose bytes list this very digest
-	BindingViaConfig   BindingKind = "via-config"               // the subject is the config that this manifest names
+	BindingExact     BindingKind = "exact"      // the subject is this very digest
+	BindingViaIndex  BindingKind = "via-index"  // the subject is an index whose bytes list this very digest
+	BindingViaConfig BindingKind = "via-config" // the subject is the config that this manifest names
+	// BindingSource is no tie to the image: the subject is the commit that its provenance names (a source VSA). Nothing
+	// that is said of the image rests on it.
+	BindingSource      BindingKind = "source"
 	BindingViaManifest BindingKind = "via-attestation-manifest" // a statement about this very digest, in an attestation manifest that is signed as a whole
 )
 
@@ -179,94 +181,6 @@ type Place struct {
 	Found  int    `json:"found"`        // pieces of possible evidence
 }
 
-// Grade is by whom a claim is said. The zero Grade is "nobody".
-type Grade string
-
-// Grades, from the strongest.
-const (
-	SaidByCertificate Grade = "certificate" // the identity provider told the certificate authority
-	SaidByBuilder     Grade = "builder"     // the signer's own control plane asserts it
-	SaidByTenant      Grade = "tenant"      // the user of the builder could have written it
-	SaidByNobody      Grade = "unsigned"    // it is in no signed evidence
-)
-
-// Rank orders grades: certificate 4, builder 3, tenant 2, unsigned 1, the zero Grade 0.
-func (g Grade) Rank() int {
-	switch g {
-	case SaidByCertificate:
-		return 4
-	case SaidByBuilder:
-		return 3
-	case SaidByTenant:
-		return 2
-	case SaidByNobody:
-		return 1
-	}
-	return 0
-}
-
-// Said is one value, who says it and where.
-type Said struct {
-	Value string `json:"value"`
-	By    Grade  `json:"by"`
-	Where string `json:"where"` // "certificate .12" or a JSON pointer into the predicate
-}
-
-// Claim is what is said about one field: the strongest saying first. Values are in canonical form, so that two that
-// mean the same are equal.
-type Claim struct {
-	Said
-	Others []Said `json:"others,omitempty"`
-}
-
-// Contradicted returns the first other saying with another value, or nil.
-func (c Claim) Contradicted() *Said {
-	for i := range c.Others {
-		if c.Others[i].Value != c.Value {
-			return &c.Others[i]
-		}
-	}
-	return nil
-}
-
-// Field names a claim of a Provenance.
-type Field string
-
-// The fields of a normalised provenance.
-const (
-	FieldBuilder    Field = "builder"    // builder id
-	FieldRepository Field = "repository" // source repository, "github.com/acme/api"
-	FieldRef        Field = "ref"        // source ref, "refs/tags/v1"
-	FieldCommit     Field = "commit"     // source commit, 40 or 64 lower-case hex digits
-	FieldEntryPoint Field = "entryPoint" // what was run: path of the workflow or build file in the source
-	FieldTrigger    Field = "trigger"    // event that started the build
-	FieldRunner     Field = "runner"     // kind of machine: "github-hosted", "self-hosted"
-	FieldRun        Field = "run"        // URL or id of the run
-)
-
-// Provenance is the normal form of a SLSA provenance predicate, v0.2 or v1, of any builder.
-type Provenance struct {
-	Bundle       Digest               `json:"bundle"` // the Attestation it was read from, or the Unsigned
-	Format       string               `json:"format"` // "slsa/v1", "slsa/v0.2"
-	BuildType    string               `json:"buildType,omitempty"`
-	Known        string               `json:"known,omitempty"` // the builder family whose reader was used; "" for an unknown buildType
-	Claims       map[Field]Claim      `json:"claims"`
-	Delegate     string               `json:"delegate,omitempty"`     // builder.id of the workflow for which a delegating builder signed
-	Parameters   json.RawMessage      `json:"parameters,omitempty"`   // external parameters, as they stand
-	Dependencies []ResourceDescriptor `json:"dependencies,omitempty"` // resolved dependencies, or materials
-	Notes        []string             `json:"notes,omitempty"`        // what a reader should know: "mode=min", "two candidates for the source"
-}
-
-// Value is the strongest saying about a field, or "".
-func (p Provenance) Value(f Field) string { return p.Claims[f].Value }
-
-// SBOM is a software bill of materials that was recognised. Its contents are not read.
-type SBOM struct {
-	Bundle Digest `json:"bundle"` // the Attestation or the Unsigned it was read from, or the file in an attached artifact
-	Format string `json:"format"` // "SPDX 2.3", "CycloneDX 1.6"
-	Name   string `json:"name,omitempty"`
-}
-
 // Unsigned is a statement that no signature covers by itself. When Sealed, the image's digest covers its bytes, so it
 // cannot be exchanged without changing the image; it is still said by nobody.
 type Unsigned struct {
@@ -277,6 +191,8 @@ type Unsigned struct {
 	Bound      bool        `json:"bound"` // its subject is the manifest it is filed under
 	Provenance *Provenance `json:"provenance,omitempty"`
 	SBOM       *SBOM       `json:"sbom,omitempty"`
+	VEX        *VEX        `json:"vex,omitempty"`
+	Scan       *Scan       `json:"scan,omitempty"`
 }
 
 // TrustRef names a trust domain in force and the digest of its material and requirements.
@@ -300,6 +216,9 @@ type Evidence struct {
 	Attestations []Attestation `json:"attestations,omitempty"`
 	Provenance   []Provenance  `json:"provenance,omitempty"` // of Attestations
 	SBOMs        []SBOM        `json:"sboms,omitempty"`      // of Attestations; of an attached artifact, its files
+	Scans        []Scan        `json:"scans,omitempty"`
+	VEX          []VEX         `json:"vex,omitempty"`
+	Summaries    []VSA         `json:"summaries,omitempty"` // about this manifest, or about the source that its provenance names
 	Unsigned     []Unsigned    `json:"unsigned,omitempty"`
 	Rejected     []Rejection   `json:"rejected,omitempty"`
 	Unavailable  []Unavailable `json:"unavailable,omitempty"`

@@ -16,11 +16,15 @@ type Reason string
 
 // Reasons of class Absent.
 const (
-	ReasonNoPolicy     Reason = "no-policy"     // no policy matches the image
-	ReasonNoEvidence   Reason = "no-evidence"   // nothing signed is about this image
-	ReasonNoProvenance Reason = "no-provenance" // signed evidence, but no provenance among it
-	ReasonNoSignature  Reason = "no-signature"  // signed evidence, but no signature of the image among it
-	ReasonNotStated    Reason = "not-stated"    // the evidence does not state the value at all
+	ReasonNoPolicy      Reason = "no-policy"      // no policy matches the image
+	ReasonNoEvidence    Reason = "no-evidence"    // nothing signed is about this image
+	ReasonNoProvenance  Reason = "no-provenance"  // signed evidence, but no provenance among it
+	ReasonNoSignature   Reason = "no-signature"   // signed evidence, but no signature of the image among it
+	ReasonNotStated     Reason = "not-stated"     // the evidence does not state the value at all
+	ReasonNoSBOM        Reason = "no-sbom"        // signed evidence, but no software bill of materials among it
+	ReasonNoAttestation Reason = "no-attestation" // signed evidence, but no attestation of the required type
+	ReasonNoInputs      Reason = "no-inputs"      // the provenance names no inputs at all
+	ReasonUnreported    Reason = "unreported"     // a kind of inputs that this builder does not name
 
 	ReasonOmitted          Reason = "omitted"               // the release names it, and the request does not
 	ReasonNotMirrored      Reason = "evidence-not-mirrored" // read from a mirror, which has the image and nothing signed about it
@@ -70,6 +74,20 @@ const (
 	ReasonThreshold       Reason = "threshold"        // fewer distinct signers than required
 	ReasonSigner          Reason = "signer"           // signed by an identity that is not accepted
 	ReasonPlatform        Reason = "platform"         // the index lists a platform never, twice, or as unknown
+	ReasonExpected        Reason = "expected"         // another value than this deployment expects
+	ReasonDistrusted      Reason = "distrusted"       // a Distrust document names it
+	ReasonTask            Reason = "untrusted-task"   // a task of the build that is not accepted
+	ReasonInput           Reason = "unexpected-input" // an input that is not accepted
+	ReasonUnpinned        Reason = "unpinned"         // an input without a digest
+	ReasonUndeclared      Reason = "undeclared"       // a step used an input that the dependencies do not name
+	ReasonParameter       Reason = "parameter"        // an external parameter that is not accepted
+	ReasonNetwork         Reason = "network"          // the build was not hermetic
+	ReasonInconsistent    Reason = "inconsistent"     // SBOM, provenance and image say different things
+	ReasonElements        Reason = "elements"         // the SBOM lacks elements that are required
+	ReasonVulnerable      Reason = "vulnerable"       // a vulnerability that is not accepted
+	ReasonValue           Reason = "value"            // an attestation says another value than required
+	ReasonExpired         Reason = "expired"          // an approval that has ended
+	ReasonAlternatives    Reason = "alternatives"     // none of the alternatives is met
 	ReasonBinding         Reason = "binding"          // about a member of the image's family that the policy does not accept
 )
 
@@ -89,7 +107,7 @@ const (
 // Class of the reason. An unknown code is CouldNotCheck: it can then never read as a pass nor as an accusation.
 func (r Reason) Class() Class {
 	switch r {
-	case ReasonNoPolicy, ReasonNoEvidence, ReasonNoProvenance, ReasonNoSignature, ReasonNotStated, ReasonOmitted, ReasonNotMirrored, ReasonFoundInAlternate:
+	case ReasonNoPolicy, ReasonNoEvidence, ReasonNoProvenance, ReasonNoSignature, ReasonNotStated, ReasonNoSBOM, ReasonNoAttestation, ReasonNoInputs, ReasonUnreported, ReasonOmitted, ReasonNotMirrored, ReasonFoundInAlternate:
 		return Absent
 	case ReasonMalformed, ReasonUnsupported, ReasonLimit, ReasonPayloadType, ReasonSignatureInvalid, ReasonSignatureCount,
 		ReasonAlgorithm, ReasonSignerUnknown, ReasonCertificateInvalid, ReasonCertificateTime, ReasonKeyTime, ReasonSCT,
@@ -97,7 +115,9 @@ func (r Reason) Class() Class {
 		return Untrusted
 	case ReasonSubjectMismatch, ReasonSubjectConflict, ReasonIssuer, ReasonBuilder, ReasonBuilderRef, ReasonCaller,
 		ReasonTrustDomain, ReasonTrigger, ReasonRunner, ReasonFormat, ReasonLevel, ReasonAge, ReasonRepository,
-		ReasonRef, ReasonSaidBy, ReasonContradiction, ReasonDisagreement, ReasonThreshold, ReasonSigner, ReasonPlatform, ReasonBinding:
+		ReasonRef, ReasonSaidBy, ReasonContradiction, ReasonDisagreement, ReasonThreshold, ReasonSigner, ReasonPlatform, ReasonBinding,
+		ReasonExpected, ReasonDistrusted, ReasonTask, ReasonInput, ReasonUnpinned, ReasonUndeclared, ReasonParameter, ReasonNetwork,
+		ReasonInconsistent, ReasonElements, ReasonVulnerable, ReasonValue, ReasonExpired, ReasonAlternatives:
 		return Mismatch
 	}
 	return CouldNotCheck

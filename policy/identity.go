@@ -41,46 +41,28 @@ func (g Signer) differs(id stemma.Identity) difference {
 	return difference{}
 }
 
-// workflow is what the subject alternative name of a GitHub Actions certificate says.
-type workflow struct{ path, ref string }
-
-// parseWorkflow reads https://github.com/owner/repository/.github/workflows/file@ref. A file name may contain an '@' and
-// so may a ref, but a file name has no '/', so the first "@refs/" divides the two; without one the ref is a commit.
-func parseWorkflow(subject string) (workflow, bool) {
-	rest, ok := strings.CutPrefix(subject, "https://github.com/")
-	at := strings.Index(rest, "@refs/")
-	if at < 0 {
-		at = strings.LastIndexByte(rest, '@')
+// gitHubHost is where the repositories of an issuer of GitHub Actions are: an Enterprise with a host of its own has an
+// issuer of its own.
+func gitHubHost(issuer string) string {
+	if host, ok := strings.CutPrefix(issuer, "https://token.actions."); ok && strings.HasSuffix(host, ".ghe.com") {
+		return host
 	}
-	if !ok || at < 0 {
-		return workflow{}, false
-	}
-	w := workflow{rest[:at], rest[at+1:]}
-	parts := strings.Split(w.path, "/")
-	if len(parts) < 5 || parts[2] != ".github" || parts[3] != "workflows" || w.ref == "" {
-		return workflow{}, false
-	}
-	for _, p := range parts {
-		if p == "" || p == "." || p == ".." || strings.ContainsAny(p, "%?#\\ ") {
-			return workflow{}, false
-		}
-	}
-	return w, true
+	return "github.com"
 }
 
 func (g GitHub) differs(id stemma.Identity) difference {
 	if issuer := cmp.Or(g.Issuer, GitHubIssuer); id.Issuer != issuer {
 		return difference{stemma.ReasonIssuer, describe(id) + ", issuer " + quoteEmpty(id.Issuer), g.describe() + ", issuer " + issuer, "github.workflow", 2}
 	}
-	got, ok := parseWorkflow(id.Subject)
-	if !ok {
+	got, ok := stemma.ParseWorkflow(id.Subject)
+	if !ok || !strings.HasPrefix(got.Repository, gitHubHost(id.Issuer)+"/") {
 		return difference{stemma.ReasonBuilder, describe(id), g.describe(), "github.workflow", 3}
 	}
-	if _, ok := Pattern(foldOwner(string(g.Workflow))).match(foldOwner(got.path), nil); !ok {
-		return difference{stemma.ReasonBuilder, got.path + " @ " + got.ref, g.describe(), "github.workflow", 3 + common(got.path, string(g.Workflow))}
+	if _, ok := Pattern(foldOwner(string(g.Workflow))).match(foldOwner(got.Path), nil); !ok {
+		return difference{stemma.ReasonBuilder, got.Path + " @ " + got.Ref, g.describe(), "github.workflow", 3 + common(got.Path, string(g.Workflow))}
 	}
-	if !g.acceptsRef(got.ref, id.Claims[stemma.ClaimBuildSignerDigest]) {
-		return difference{stemma.ReasonBuilderRef, got.path + " @ " + got.ref, g.describe(), "github.workflowRefs", 20}
+	if !g.acceptsRef(got.Ref, id.Claims[stemma.ClaimBuildSignerDigest]) {
+		return difference{stemma.ReasonBuilderRef, got.Path + " @ " + got.Ref, g.describe(), "github.workflowRefs", 20}
 	}
 	if c := g.Caller; c != nil {
 		for _, check := range []struct{ name, claim, want string }{
@@ -144,8 +126,8 @@ func (g Signer) describe() string {
 
 // describe names an identity the way policies write it.
 func describe(id stemma.Identity) string {
-	if w, ok := parseWorkflow(id.Subject); ok {
-		return w.path + " @ " + w.ref
+	if w, ok := stemma.ParseWorkflow(id.Subject); ok {
+		return w.Path + " @ " + w.Ref
 	}
 	return id.String()
 }
@@ -197,8 +179,8 @@ func distinctID(id stemma.Identity) string {
 	if id.KeyID != "" {
 		return "key\x00" + string(id.Key)
 	}
-	if w, ok := parseWorkflow(id.Subject); ok {
-		return id.Issuer + "\x00" + foldOwner(w.path)
+	if w, ok := stemma.ParseWorkflow(id.Subject); ok {
+		return id.Issuer + "\x00" + foldOwner(w.Path)
 	}
 	return id.Issuer + "\x00" + id.Subject
 }

@@ -8,30 +8,43 @@ import (
 
 // A subject that is not exactly a workflow of GitHub at a ref is none: nothing in it is decoded, resolved or cut off.
 func TestParseWorkflow(t *testing.T) {
-	for subject, want := range map[string]workflow{
-		trustedSAN:                                                {"trusted/builders/.github/workflows/build.yml", "refs/tags/v1.2.3"},
-		trustedWorkflow + "@" + commitOfBuilder:                   {"trusted/builders/.github/workflows/build.yml", commitOfBuilder},
-		trustedWorkflow + "@refs/heads/x@refs/tags/v1":            {"trusted/builders/.github/workflows/build.yml", "refs/heads/x@refs/tags/v1"},
-		"https://github.com/a/b/.github/workflows/x@y.yml@refs/z": {"a/b/.github/workflows/x@y.yml", "refs/z"},
+	for subject, want := range map[string]stemma.Workflow{
+		trustedSAN:                                                {Path: "trusted/builders/.github/workflows/build.yml", Ref: "refs/tags/v1.2.3"},
+		trustedWorkflow + "@" + commitOfBuilder:                   {Path: "trusted/builders/.github/workflows/build.yml", Ref: commitOfBuilder},
+		trustedWorkflow + "@refs/heads/x@refs/tags/v1":            {Path: "trusted/builders/.github/workflows/build.yml", Ref: "refs/heads/x@refs/tags/v1"},
+		"https://github.com/a/b/.github/workflows/x@y.yml@refs/z": {Path: "a/b/.github/workflows/x@y.yml", Ref: "refs/z"},
 
 		"":                    {},
 		trustedWorkflow:       {},
 		trustedWorkflow + "@": {},
-		"https://github.com/a/b/.github/workflows/@refs/heads/x":        {},
-		"https://github.com/a//.github/workflows/x.yml@refs/heads/x":    {},
-		"https://github.com/a/./.github/workflows/x.yml@refs/heads/x":   {},
-		"https://github.com/a/../.github/workflows/x.yml@refs/heads/x":  {},
-		"https://github.com/a/b%2F/.github/workflows/x.yml@refs/h":      {},
-		"https://github.com/a/b?c/.github/workflows/x.yml@refs/h":       {},
-		"https://github.com/a/b#c/.github/workflows/x.yml@refs/h":       {},
-		`https://github.com/a/b\c/.github/workflows/x.yml@refs/h`:       {},
-		"https://github.com/a/b c/.github/workflows/x.yml@refs/h":       {},
-		"https://github.com/a/b/workflows/.github/x.yml@refs/heads/x":   {},
-		"https://gitlab.com/a/b/.github/workflows/x.yml@refs/heads/x":   {},
-		"https://github.com.evil/a/.github/workflows/x.yml@refs/head/x": {},
+		"https://github.com/a/b/.github/workflows/@refs/heads/x":       {},
+		"https://github.com/a//.github/workflows/x.yml@refs/heads/x":   {},
+		"https://github.com/a/./.github/workflows/x.yml@refs/heads/x":  {},
+		"https://github.com/a/../.github/workflows/x.yml@refs/heads/x": {},
+		"https://github.com/a/b%2F/.github/workflows/x.yml@refs/h":     {},
+		"https://github.com/a/b?c/.github/workflows/x.yml@refs/h":      {},
+		"https://github.com/a/b#c/.github/workflows/x.yml@refs/h":      {},
+		`https://github.com/a/b\c/.github/workflows/x.yml@refs/h`:      {},
+		"https://github.com/a/b c/.github/workflows/x.yml@refs/h":      {},
+		"https://github.com/a/b/workflows/.github/x.yml@refs/heads/x":  {},
 	} {
-		if got, ok := parseWorkflow(subject); got != want || ok != (want != workflow{}) {
+		got, ok := stemma.ParseWorkflow(subject)
+		if got.Path != want.Path || got.Ref != want.Ref || ok != (want != stemma.Workflow{}) {
 			t.Errorf("%q: %v %v", subject, got, ok)
+		}
+	}
+}
+
+// A workflow of another host than the issuer's is none of that issuer's, whatever its path.
+func TestWorkflowOfAnotherHost(t *testing.T) {
+	g := Signer{GitHub: &GitHub{Workflow: "trusted/builders/.github/workflows/build.yml", WorkflowRefs: []Pattern{"refs/tags/*"}}}
+	if d := g.differs(githubSigner(trustedSAN)); d.reason != "" {
+		t.Errorf("the workflow itself: %v", d)
+	}
+	for _, host := range []string{"gitlab.com", "github.com.evil.example", "acme.ghe.com"} {
+		id := githubSigner("https://" + host + "/trusted/builders/.github/workflows/build.yml@refs/tags/v1.2.3")
+		if d := g.differs(id); d.reason != stemma.ReasonBuilder {
+			t.Errorf("%s: %v", host, d)
 		}
 	}
 }

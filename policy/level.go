@@ -39,11 +39,11 @@ func isolated(id stemma.Identity) bool {
 }
 
 func workflowRepository(subject string) string {
-	w, ok := parseWorkflow(subject)
+	w, ok := stemma.ParseWorkflow(subject)
 	if !ok {
 		return ""
 	}
-	parts := strings.SplitN(w.path, "/", 3)
+	parts := strings.SplitN(w.Path, "/", 3)
 	return parts[0] + "/" + parts[1]
 }
 

@@ -58,21 +58,26 @@ func (c *collector) inherit(ctx context.Context, index *oci.Found, e *stemma.Evi
 			e.Attestations = append(e.Attestations, a)
 		}
 	}
-	// One bundle may be about both: then it is provenance once, with two bindings.
-	for _, p := range about.Provenance {
-		if !slices.ContainsFunc(e.Provenance, func(o stemma.Provenance) bool { return o.Bundle == p.Bundle }) {
-			e.Provenance = append(e.Provenance, p)
-		}
-	}
-	for _, s := range about.SBOMs {
-		if !slices.ContainsFunc(e.SBOMs, func(o stemma.SBOM) bool { return o.Bundle == s.Bundle }) {
-			e.SBOMs = append(e.SBOMs, s)
-		}
-	}
+	// One bundle may be about both: then it says what it says once, with two bindings.
+	e.Provenance = unite(e.Provenance, about.Provenance, func(p stemma.Provenance) stemma.Digest { return p.Bundle })
+	e.SBOMs = unite(e.SBOMs, about.SBOMs, func(s stemma.SBOM) stemma.Digest { return s.Bundle })
+	e.Scans = unite(e.Scans, about.Scans, func(s stemma.Scan) stemma.Digest { return s.Bundle })
+	e.VEX = unite(e.VEX, about.VEX, func(v stemma.VEX) stemma.Digest { return v.Bundle })
+	e.Summaries = unite(e.Summaries, about.Summaries, func(v stemma.VSA) stemma.Digest { return v.Bundle })
 	e.Rejected = append(e.Rejected, about.Rejected...)
 	e.Unavailable = append(e.Unavailable, about.Unavailable...)
 	e.Places = append(e.Places, about.Places...)
 	e.NotFetched = append(e.NotFetched, about.NotFetched...)
+}
+
+// unite adds those that are not there yet.
+func unite[T any](all, more []T, id func(T) stemma.Digest) []T {
+	for _, m := range more {
+		if !slices.ContainsFunc(all, func(o T) bool { return id(o) == id(m) }) {
+			all = append(all, m)
+		}
+	}
+	return all
 }
 
 // attach reads a manifest that is attached to another one. Who signs it as a whole signs the statements in it: that is
@@ -92,16 +97,14 @@ func (c *collector) attach(ctx context.Context, f, attached *oci.Found, e *stemm
 		if file.Data == nil {
 			continue
 		}
-		b, err := predicate.ReadFile(file.Digest, file.MediaType, file.Data)
-		switch {
-		case err != nil:
+		said, err := predicate.ReadFile(file.Digest, file.MediaType, file.Data)
+		if err != nil {
 			x.Rejected = append(x.Rejected, stemma.Rejection{
 				Bundle: file.Digest, Format: stemma.Printable(file.MediaType, 100), Place: "attached " + attached.Image.Digest.Short(),
 				Reason: stemma.ReasonMalformed, Detail: err.Error(),
 			})
-		case b != nil:
-			x.SBOMs = append(x.SBOMs, *b)
 		}
+		add(x, said)
 	}
 	if len(attached.Statements) > 0 {
 		// Where its signature may lie and could not be looked for, provenance may be missing.
@@ -127,7 +130,7 @@ func (c *collector) speaks(f *oci.Found, by stemma.Attestation, raw stemma.Raw, 
 	a.Binding = stemma.Binding{Kind: stemma.BindingViaManifest, Member: f.Image.Digest, Via: by.Binding.Member, Subject: subject}
 	// The same statement signed twice, and two statements under one signature, are different pieces.
 	a.Bundle = stemma.Raw{Data: raw.Data, Annotations: map[string]string{"signature": string(by.Bundle)}}.ID()
-	pr, sbom, err := predicate.Read(a)
+	said, err := predicate.Read(a)
 	if err != nil {
 		e.Rejected = append(e.Rejected, stemma.Rejection{
 			Bundle: a.Bundle, Format: a.Format, Place: raw.Place, Reason: stemma.ReasonMalformed,
@@ -136,13 +139,24 @@ func (c *collector) speaks(f *oci.Found, by stemma.Attestation, raw stemma.Raw, 
 		return true
 	}
 	e.Attestations = append(e.Attestations, a)
-	if pr != nil {
-		e.Provenance = append(e.Provenance, *pr)
-	}
-	if sbom != nil {
-		e.SBOMs = append(e.SBOMs, *sbom)
-	}
+	add(e, said)
 	return true
+}
+
+// add files what the predicate of an attestation says.
+func add(e *stemma.Evidence, d predicate.Document) {
+	switch {
+	case d.Provenance != nil:
+		e.Provenance = append(e.Provenance, *d.Provenance)
+	case d.SBOM != nil:
+		e.SBOMs = append(e.SBOMs, *d.SBOM)
+	case d.Scan != nil:
+		e.Scans = append(e.Scans, *d.Scan)
+	case d.VEX != nil:
+		e.VEX = append(e.VEX, *d.VEX)
+	case d.VSA != nil:
+		e.Summaries = append(e.Summaries, *d.VSA)
+	}
 }
 
 // file places evidence that was given as a file under every manifest that it is about: the image asked for, or some of
@@ -221,8 +235,7 @@ func (c *collector) artifact(f *oci.Found) sigstore.Artifact {
 // piece is what became of one Raw.
 type piece struct {
 	attestation *stemma.Attestation
-	provenance  *stemma.Provenance
-	sbom        *stemma.SBOM
+	said        predicate.Document
 	unsigned    *stemma.Unsigned
 	rejection   *stemma.Rejection
 }
@@ -255,12 +268,7 @@ func (c *collector) read(ctx context.Context, f *oci.Found, e *stemma.Evidence, 
 			e.Unsigned = append(e.Unsigned, *p.unsigned)
 		case p.attestation != nil:
 			e.Attestations = append(e.Attestations, *p.attestation)
-			if p.provenance != nil {
-				e.Provenance = append(e.Provenance, *p.provenance)
-			}
-			if p.sbom != nil {
-				e.SBOMs = append(e.SBOMs, *p.sbom)
-			}
+			add(e, p.said)
 		}
 	}
 }
@@ -289,7 +297,7 @@ func (c *collector) one(f *oci.Found, raw stemma.Raw) (p piece) {
 	}
 	p.attestation = a
 	var err error
-	if p.provenance, p.sbom, err = predicate.Read(*a); err != nil {
+	if p.said, err = predicate.Read(*a); err != nil {
 		// A statement that is not what its type prescribes is not evidence, however well it is signed (CVE-2026-39395).
 		return reject(stemma.ReasonMalformed, "signed by %s, but its predicate is not a %s: %v", a.Signer, a.Statement.PredicateType, err)
 	}
@@ -305,9 +313,11 @@ func (c *collector) statement(f *oci.Found, raw stemma.Raw, reject func(stemma.R
 	u := &stemma.Unsigned{Bundle: raw.ID(), Place: raw.Place, Sealed: raw.Sealed, Statement: s}
 	_, reason, _ := s.Bind(f.Image.Digest, f.Manifest)
 	u.Bound = reason == ""
-	if u.Provenance, u.SBOM, err = predicate.ReadUnsigned(u.Bundle, s); err != nil {
+	said, err := predicate.ReadUnsigned(u.Bundle, s)
+	if err != nil {
 		return reject(stemma.ReasonMalformed, "unsigned, and its predicate is not a %s: %v", s.PredicateType, err)
 	}
+	u.Provenance, u.SBOM, u.Scan, u.VEX = said.Provenance, said.SBOM, said.Scan, said.VEX
 	return piece{unsigned: u}
 }
 
@@ -318,6 +328,9 @@ func (c *collector) order(e *stemma.Evidence) {
 	})
 	slices.SortFunc(e.Provenance, func(a, b stemma.Provenance) int { return cmp.Compare(a.Bundle, b.Bundle) })
 	slices.SortFunc(e.SBOMs, func(a, b stemma.SBOM) int { return cmp.Compare(a.Bundle, b.Bundle) })
+	slices.SortFunc(e.Scans, func(a, b stemma.Scan) int { return cmp.Compare(a.Bundle, b.Bundle) })
+	slices.SortFunc(e.VEX, func(a, b stemma.VEX) int { return cmp.Compare(a.Bundle, b.Bundle) })
+	slices.SortFunc(e.Summaries, func(a, b stemma.VSA) int { return cmp.Compare(a.Bundle, b.Bundle) })
 	slices.SortFunc(e.Unsigned, func(a, b stemma.Unsigned) int { return cmp.Compare(a.Bundle, b.Bundle) })
 	slices.SortFunc(e.Rejected, func(a, b stemma.Rejection) int {
 		return cmp.Or(cmp.Compare(a.Bundle, b.Bundle), cmp.Compare(a.Place, b.Place), cmp.Compare(a.Reason, b.Reason))

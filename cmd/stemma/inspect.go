@@ -246,8 +246,8 @@ func (a *app) printProvenance(p palette, n *stemma.Evidence, pr *stemma.Provenan
 		return s
 	})
 	if verbose {
-		for _, d := range pr.Dependencies {
-			fmt.Fprintf(a.stdout, "    %s %s\n", p.dim("input"), clean(d.URI+" "+digests(d)))
+		for _, d := range pr.Inputs {
+			fmt.Fprintf(a.stdout, "    %s %s\n", p.dim("input"), clean(d.URI+" "+digests(d.ResourceDescriptor)))
 		}
 	}
 	for _, note := range pr.Notes {
@@ -309,13 +309,13 @@ func digests(d stemma.ResourceDescriptor) string {
 }
 
 func inputs(pr *stemma.Provenance) string {
-	switch n := len(pr.Dependencies); {
+	switch n := len(pr.Inputs); {
 	case n == 0:
 		return "none reported"
 	case n == 1:
-		return "1: " + short(pr.Dependencies[0].URI, false)
+		return "1: " + short(pr.Inputs[0].URI, false)
 	default:
-		return fmt.Sprintf("%d: %s, … (-v lists them)", n, short(pr.Dependencies[0].URI, false))
+		return fmt.Sprintf("%d: %s, … (-v lists them)", n, short(pr.Inputs[0].URI, false))
 	}
 }
 
@@ -332,7 +332,7 @@ func short(uri string, verbose bool) string {
 }
 
 func inputsBy(pr *stemma.Provenance, at *stemma.Attestation) string {
-	if len(pr.Dependencies) == 0 {
+	if len(pr.Inputs) == 0 {
 		return "–"
 	}
 	if at == nil {
@@ -344,7 +344,7 @@ func inputsBy(pr *stemma.Provenance, at *stemma.Attestation) string {
 // bases names images among the inputs: candidates, since nothing here tells a base from a build stage.
 func bases(pr *stemma.Provenance) string {
 	var names []string
-	for _, d := range pr.Dependencies {
+	for _, d := range pr.Inputs {
 		if strings.HasPrefix(d.URI, "pkg:docker/") {
 			names = append(names, short(d.URI, false))
 		}

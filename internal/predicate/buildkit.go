@@ -64,3 +64,10 @@ func (r *reader) buildkit(b build, source, file, vcs *stemma.JSON, max bool) {
 	r.source(vcs.At("source"), r.tenant())
 	r.commit(vcs.At("revision").Text(), r.tenant(), vcs.At("revision").Pointer())
 }
+
+func buildkitFamilies() []family {
+	return []family{
+		{"BuildKit", formatV1, exactly("https://github.com/moby/buildkit/blob/master/docs/attestations/slsa-definitions.md"), (*reader).buildkitV1},
+		{"BuildKit", formatV02, exactly("https://mobyproject.org/buildkit@v1"), (*reader).buildkitV02},
+	}
+}

@@ -42,7 +42,7 @@ func (r *reader) certificate() {
 		if claim(stemma.ClaimSourceRepositoryURI) == "" {
 			where = "certificate .5"
 		}
-		if repository, err := CanonicalRepository(uri); err != nil {
+		if repository, err := stemma.CanonicalRepository(uri); err != nil {
 			r.note("%s is left out: %v", where, err)
 		} else {
 			r.say(stemma.FieldRepository, repository, by, where)
@@ -114,28 +114,7 @@ func isGitHub(issuer string) bool {
 		return true
 	}
 	host, ok := strings.CutPrefix(issuer, "https://token.actions.")
-	return ok && strings.HasSuffix(host, ".ghe.com") && isHost(host)
-}
-
-// workflow is the identity of a GitHub workflow file.
-type workflow struct {
-	repository string // canonical
-	file       string // name in .github/workflows
-	ref        string
-}
-
-// parseWorkflow reads "https://github.com/acme/app/.github/workflows/release.yml@refs/heads/main".
-func parseWorkflow(uri string) (workflow, bool) {
-	repository, rest, ok := strings.Cut(uri, "/.github/workflows/")
-	if !ok || !strings.HasPrefix(uri, "https://") {
-		return workflow{}, false
-	}
-	canonical, revision, err := parseRepository(repository)
-	file, ref := cutRef(rest)
-	if err != nil || revision != "" || file == "" || ref == "" || strings.Contains(file, "/") {
-		return workflow{}, false
-	}
-	return workflow{canonical, file, ref}, true
+	return ok && strings.HasSuffix(host, ".ghe.com") && stemma.IsHost(host)
 }
 
 // cutRef splits "path@ref". A file's name may hold an @, and so may a ref; "@refs/" can stand in the latter only, since

@@ -44,15 +44,15 @@ func grade(signer *stemma.Identity) stemma.Grade {
 	case !isGitHub(signer.Issuer):
 		return stemma.SaidByTenant
 	}
-	w, ok := parseWorkflow(signer.Subject)
+	w, ok := stemma.ParseWorkflow(signer.Subject)
 	if !ok {
 		return stemma.SaidByTenant
 	}
-	if w.isGenerator() {
+	if isGenerator(w) {
 		return stemma.SaidByBuilder
 	}
-	source, err := CanonicalRepository(sourceRepository(signer))
-	if err != nil || source == w.repository {
+	source, err := stemma.CanonicalRepository(sourceRepository(signer))
+	if err != nil || source == w.Repository {
 		return stemma.SaidByTenant
 	}
 	return stemma.SaidByBuilder
@@ -151,7 +151,7 @@ func (r *reader) source(j *stemma.JSON, by stemma.Grade) bool {
 	if uri == "" {
 		return false
 	}
-	repository, revision, err := parseRepository(uri)
+	repository, revision, err := stemma.ParseRepository(uri)
 	if err != nil {
 		r.note("%s is left out: %v", j.Pointer(), err)
 		return false
@@ -164,7 +164,7 @@ func (r *reader) source(j *stemma.JSON, by stemma.Grade) bool {
 // revision records the part of a source URI that says which version: a ref, or a commit.
 func (r *reader) revision(s string, by stemma.Grade, where string) {
 	switch {
-	case isCommit(s):
+	case stemma.IsCommit(s):
 		r.say(stemma.FieldCommit, s, by, where)
 	case isHex(s):
 		r.note("commit %q at %s is left out: abbreviated", s, where)
@@ -176,7 +176,7 @@ func (r *reader) revision(s string, by stemma.Grade, where string) {
 func (r *reader) ref(s string, by stemma.Grade, where string) {
 	switch {
 	case s == "":
-	case !isRef(s):
+	case !stemma.IsRef(s):
 		r.note("ref %q at %s is left out: git does not allow it", s, where)
 	default:
 		r.say(stemma.FieldRef, s, by, where)
@@ -186,7 +186,7 @@ func (r *reader) ref(s string, by stemma.Grade, where string) {
 func (r *reader) commit(s string, by stemma.Grade, where string) {
 	switch {
 	case s == "":
-	case !isCommit(s):
+	case !stemma.IsCommit(s):
 		r.note("commit %q at %s is left out: not 40 or 64 lower-case hex digits", s, where)
 	default:
 		r.say(stemma.FieldCommit, s, by, where)

@@ -208,11 +208,12 @@ func TestCorpusFacts(t *testing.T) {
 			t.Errorf("%s: predicate type %q", id, s.PredicateType)
 			continue
 		}
-		p, _, err := ReadUnsigned("sha256:00", s)
+		d, err := ReadUnsigned("sha256:00", s)
 		if err != nil {
 			t.Errorf("%s (%s): %v", id, r.Path, err)
 			continue
 		}
+		p := d.Provenance
 		count[r.Family+" "+p.Format+" "+p.Known]++
 		wantRepository := plainRepository(r.want.Repository)
 		if why := noRepository[id]; why != "" || strings.Contains(r.want.Repository, "AzureContainerUpstream@") {
@@ -242,8 +243,8 @@ func TestCorpusFacts(t *testing.T) {
 			}
 		}
 		check(stemma.FieldEntryPoint, r.want.Path)
-		if len(p.Dependencies) != r.want.Materials {
-			t.Errorf("%s: %d dependencies, want %d", id, len(p.Dependencies), r.want.Materials)
+		if len(p.Inputs) != r.want.Materials {
+			t.Errorf("%s: %d dependencies, want %d", id, len(p.Inputs), r.want.Materials)
 		}
 		for f, c := range p.Claims {
 			for _, said := range append([]stemma.Said{c.Said}, c.Others...) {
@@ -252,7 +253,7 @@ func TestCorpusFacts(t *testing.T) {
 				}
 			}
 		}
-		if bytes.Contains(p.Parameters, []byte("event_payload")) {
+		if bytes.Contains(p.External, []byte("event_payload")) {
 			t.Errorf("%s: the event payload is among the parameters", id)
 		}
 	}
@@ -288,11 +289,12 @@ func TestCorpusGrades(t *testing.T) {
 				t.Errorf("%s: certificate claim %s is %q, want %q", id, name, got, want)
 			}
 		}
-		p, _, err := Read(stemma.Attestation{Bundle: "sha256:00", Statement: s, Signer: signer})
+		d, err := Read(stemma.Attestation{Bundle: "sha256:00", Statement: s, Signer: signer})
 		if err != nil {
 			t.Errorf("%s: %v", id, err)
 			continue
 		}
+		p := d.Provenance
 		var got []string
 		for f, c := range p.Claims {
 			if other := c.Contradicted(); other != nil {

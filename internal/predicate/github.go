@@ -46,3 +46,10 @@ func holdsEvent(j *stemma.JSON) bool {
 	}
 	return false
 }
+
+func githubFamilies() []family {
+	return []family{{
+		name: "GitHub Actions", format: formatV1, read: (*reader).github,
+		is: exactly("https://actions.github.io/buildtypes/workflow/v1", "https://slsa-framework.github.io/github-actions-buildtypes/workflow/v1"),
+	}}
+}

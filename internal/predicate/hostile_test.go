@@ -129,8 +129,8 @@ func TestHostileText(t *testing.T) {
 	}
 	materials := strings.Repeat(`{"uri":"git+https://github.com/acme/app@a..b","digest":{"sha1":"x"}},`, 5000)
 	p = mustRead(t, nil, stemma.PredicateSLSAv02, change(t, generatorV02, `"materials": [`, `"materials": [`+materials))
-	if len(p.Notes) > 64 || len(p.Dependencies) != 5001 {
-		t.Errorf("%d notes, %d dependencies", len(p.Notes), len(p.Dependencies))
+	if len(p.Notes) > 64 || len(p.Inputs) != 5001 {
+		t.Errorf("%d notes, %d dependencies", len(p.Notes), len(p.Inputs))
 	}
 }
 
@@ -162,7 +162,8 @@ func FuzzRead(f *testing.F) {
 			kind = stemma.PredicateSLSAv1
 		}
 		s := stemma.Statement{PredicateType: kind, Predicate: predicate}
-		p, _, err := ReadUnsigned("sha256:00", s)
+		d, err := ReadUnsigned("sha256:00", s)
+		p := d.Provenance
 		if (p == nil) != (err != nil) {
 			t.Fatalf("%v and %v", p, err)
 		}
@@ -171,10 +172,11 @@ func FuzzRead(f *testing.F) {
 		}
 		checkClaims(t, p, predicate, func(g stemma.Grade) bool { return g == stemma.SaidByNobody })
 		key := keySigner()
-		signed, _, err := Read(stemma.Attestation{Statement: s, Signer: *key})
+		sd, err := Read(stemma.Attestation{Statement: s, Signer: *key})
 		if err != nil {
 			t.Fatal(err)
 		}
+		signed := sd.Provenance
 		checkClaims(t, signed, predicate, func(g stemma.Grade) bool { return g == stemma.SaidByBuilder || g == stemma.SaidByTenant })
 	})
 }

@@ -1,5 +1,5 @@
-// Package predicate reads what a statement says: SLSA provenance v0.2 and v1 into [stemma.Provenance], and SBOMs, which
-// are recognised only, into [stemma.SBOM]. It verifies nothing and decides nothing.
+// Package predicate reads what a statement says: provenance of every builder that is known into [stemma.Provenance],
+// bills of materials, scans, VEX documents and verification summaries into theirs. It verifies nothing and decides nothing.
 //
 // Of every claim it records by whom it is said. A certificate says what the identity provider knew of the run; a
 // predicate says what its author wrote, and who that is follows from the signer, never from the text: see grade.
@@ -11,38 +11,46 @@ package predicate
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"stemma"
 )
 
-// Read reads the predicate of a verified attestation. It returns a Provenance, an SBOM, or neither when the predicate
-// type is none that is read here, or the attestation signs an image and states nothing about it. An error says that
-// the predicate is not what the specification of its own type prescribes, or is over the limits of the strict reader
-// (a [stemma.JSONError] with Limit).
-func Read(a stemma.Attestation) (*stemma.Provenance, *stemma.SBOM, error) {
+// Document is what a predicate says. At most one of its fields is set.
+type Document struct {
+	Provenance *stemma.Provenance
+	SBOM       *stemma.SBOM
+	Scan       *stemma.Scan
+	VEX        *stemma.VEX
+	VSA        *stemma.VSA
+}
+
+// Read reads the predicate of a verified attestation. The Document is empty when the predicate type is none that is read
+// here, or the attestation signs an image and states nothing about it. An error says that the predicate is not what the
+// specification of its own type prescribes, or is over the limits of the strict reader (a [stemma.JSONError] with Limit).
+func Read(a stemma.Attestation) (Document, error) {
 	if a.Signature {
-		return nil, nil, nil
+		return Document{}, nil
 	}
 	return read(a.Bundle, a.Statement, &a.Signer)
 }
 
 // ReadUnsigned is Read for a statement that nobody signed: every claim is graded [stemma.SaidByNobody]. The id is that
 // of the piece of evidence.
-func ReadUnsigned(id stemma.Digest, s stemma.Statement) (*stemma.Provenance, *stemma.SBOM, error) {
+func ReadUnsigned(id stemma.Digest, s stemma.Statement) (Document, error) {
 	return read(id, s, nil)
 }
 
-func read(id stemma.Digest, s stemma.Statement, signer *stemma.Identity) (*stemma.Provenance, *stemma.SBOM, error) {
+func read(id stemma.Digest, s stemma.Statement, signer *stemma.Identity) (d Document, err error) {
 	switch s.PredicateType {
 	case stemma.PredicateSLSAv1, stemma.PredicateSLSAv02:
-		p, err := provenance(id, s, signer)
-		return p, nil, err
+		d.Provenance, err = provenance(id, s, signer)
+		return d, err
 	}
 	if family, version, ok := sbomType(s.PredicateType); ok {
-		b, err := sbom(id, family, version, s.Predicate)
-		return nil, b, err
+		d.SBOM, err = sbom(id, family, version, s.Predicate)
 	}
-	return nil, nil, nil
+	return d, err
 }
 
 func provenance(id stemma.Digest, s stemma.Statement, signer *stemma.Identity) (*stemma.Provenance, error) {
@@ -72,40 +80,34 @@ func (r *reader) dispatch(b build) {
 		return
 	}
 	r.out.Format, r.out.BuildType = b.format, b.buildType
-	r.out.Dependencies = r.descriptors(b.dependencies)
-	r.out.Parameters = redact(b.external)
-	family, ok := families()[b.format+" "+b.buildType]
-	if !ok {
-		r.unknown(b)
-		return
+	r.out.Inputs = r.inputs(b.dependencies)
+	r.out.External = redact(b.external)
+	for _, f := range families() {
+		if f.format == b.format && f.is(b.buildType) {
+			r.out.Known = f.name
+			f.read(r, b)
+			return
+		}
 	}
-	r.out.Known = family.name
-	family.read(r, b)
+	r.unknown(b)
 }
 
+// family is a reader of what one kind of builder writes in one format.
 type family struct {
-	name string
-	read func(*reader, build)
+	name   string // for people: "GitHub Actions"
+	format string
+	is     func(buildType string) bool
+	read   func(*reader, build)
 }
 
-// families holds the readers by format and build type.
-func families() map[string]family {
-	const generator = "https://github.com/slsa-framework/slsa-github-generator"
-	github := family{"GitHub Actions", (*reader).github}
-	generatorV02 := family{"slsa-github-generator", (*reader).generator}
-	return map[string]family{
-		formatV1 + " https://actions.github.io/buildtypes/workflow/v1":                                   github,
-		formatV1 + " https://slsa-framework.github.io/github-actions-buildtypes/workflow/v1":             github,
-		formatV1 + " https://slsa.dev/container-based-build/v0.1?draft":                                  {"slsa-github-generator", (*reader).containerBased},
-		formatV1 + " " + buildTypeDelegator:                                                              {"slsa-github-generator", (*reader).delegator},
-		formatV1 + " https://github.com/moby/buildkit/blob/master/docs/attestations/slsa-definitions.md": {"BuildKit", (*reader).buildkitV1},
-		formatV02 + " https://mobyproject.org/buildkit@v1":                                               {"BuildKit", (*reader).buildkitV02},
-		formatV02 + " " + generator + "/container@v1":                                                    generatorV02,
-		formatV02 + " " + generator + "/generic@v1":                                                      generatorV02,
-		formatV02 + " " + generator + "/go@v1":                                                           generatorV02,
-		formatV02 + " " + generator + "@v1":                                                              generatorV02, // generic, before v1.2.1
-		formatV02 + " https://github.com/slsa-framework/slsa-github-generator-go@v1":                     generatorV02, // go, before v1.0
-	}
+// exactly recognises build types by their whole name.
+func exactly(buildTypes ...string) func(string) bool {
+	return func(s string) bool { return slices.Contains(buildTypes, s) }
+}
+
+// families holds the readers of all builders; the first that fits reads.
+func families() []family {
+	return slices.Concat(githubFamilies(), generatorFamilies(), buildkitFamilies(), tektonFamilies(), cloudBuildFamilies(), gitlabFamilies(), otherFamilies())
 }
 
 // redact returns the external parameters without the payload of the event that started a GitHub workflow, which holds

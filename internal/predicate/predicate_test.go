@@ -43,11 +43,11 @@ func keySigner() *stemma.Identity {
 func readAs(signer *stemma.Identity, predicateType, predicate string) (*stemma.Provenance, error) {
 	s := stemma.Statement{Type: stemma.StatementV1, PredicateType: predicateType, Predicate: json.RawMessage(predicate)}
 	if signer == nil {
-		p, _, err := ReadUnsigned("sha256:00", s)
-		return p, err
+		d, err := ReadUnsigned("sha256:00", s)
+		return d.Provenance, err
 	}
-	p, _, err := Read(stemma.Attestation{Bundle: "sha256:00", Statement: s, Signer: *signer})
-	return p, err
+	d, err := Read(stemma.Attestation{Bundle: "sha256:00", Statement: s, Signer: *signer})
+	return d.Provenance, err
 }
 
 func mustRead(t *testing.T, signer *stemma.Identity, predicateType, predicate string) *stemma.Provenance {
@@ -269,8 +269,8 @@ func TestFamilies(t *testing.T) {
 			if diff := cmp.Diff(c.notes, p.Notes); diff != "" {
 				t.Errorf("notes (-want +got):\n%s", diff)
 			}
-			if p.Known != c.known || len(p.Dependencies) != c.dependencies || p.Bundle != "sha256:00" {
-				t.Errorf("known %q, %d dependencies, bundle %s", p.Known, len(p.Dependencies), p.Bundle)
+			if p.Known != c.known || len(p.Inputs) != c.dependencies || p.Bundle != "sha256:00" {
+				t.Errorf("known %q, %d dependencies, bundle %s", p.Known, len(p.Inputs), p.Bundle)
 			}
 			if got := contradictions(p); len(got) > 0 {
 				t.Errorf("contradictions: %q", got)
@@ -530,15 +530,15 @@ func TestReg_J05_limits(t *testing.T) {
 func TestParameters(t *testing.T) {
 	p := mustRead(t, nil, stemma.PredicateSLSAv1, actionsV1)
 	want := `{"workflow": {"ref": "refs/tags/v2.0.0", "repository": "https://github.com/acme/app", "path": ".github/workflows/release.yml"}}`
-	if string(p.Parameters) != want {
-		t.Errorf("got  %s\nwant %s", p.Parameters, want)
+	if string(p.External) != want {
+		t.Errorf("got  %s\nwant %s", p.External, want)
 	}
 	predicate := change(t, genericV1, `"externalParameters": {`,
 		`"externalParameters": {"n": 9007199254740993, "env": [{"GitHub_Event_Payload": {"email": "x@acme.example"}, "a\u0022b": 1e400}, "github_event_payload"], `)
 	p = mustRead(t, nil, stemma.PredicateSLSAv1, predicate)
 	want = `{"n":9007199254740993,"env":[{"a\"b":1e400},"github_event_payload"],"source":{"repository": "https://git.acme.example/acme/app", "ref": "refs/tags/v2"}}`
-	if string(p.Parameters) != want {
-		t.Errorf("got  %s\nwant %s", p.Parameters, want)
+	if string(p.External) != want {
+		t.Errorf("got  %s\nwant %s", p.External, want)
 	}
 	p = mustRead(t, nil, stemma.PredicateSLSAv02, generatorV02)
 	if got, err := json.Marshal(p); err != nil || strings.Contains(string(got), "octocat") {
@@ -568,13 +568,13 @@ func TestUnread(t *testing.T) {
 		"https://slsa.dev/provenance/v0.1", "https://slsa.dev/provenance/v1.0", "https://slsa.dev/provenance/v2", "https://SLSA.dev/provenance/v1",
 		"https://slsa.dev/verification_summary/v1", stemma.PredicateCosignSign, "https://spdx.dev/Documents", "https://cyclonedx.org/bom/vx", "",
 	} {
-		p, b, err := ReadUnsigned("", stemma.Statement{PredicateType: kind, Predicate: json.RawMessage(`{`)})
-		if p != nil || b != nil || err != nil {
-			t.Errorf("%q: %v, %v, %v", kind, p, b, err)
+		d, err := ReadUnsigned("", stemma.Statement{PredicateType: kind, Predicate: json.RawMessage(`{`)})
+		if d != (Document{}) || err != nil {
+			t.Errorf("%q: %v, %v", kind, d, err)
 		}
 	}
-	p, b, err := Read(stemma.Attestation{Signature: true, Statement: stemma.Statement{PredicateType: stemma.PredicateSLSAv1, Predicate: json.RawMessage(actionsV1)}})
-	if p != nil || b != nil || err != nil {
-		t.Errorf("the signature of an image states %v, %v, %v", p, b, err)
+	d, err := Read(stemma.Attestation{Signature: true, Statement: stemma.Statement{PredicateType: stemma.PredicateSLSAv1, Predicate: json.RawMessage(actionsV1)}})
+	if d != (Document{}) || err != nil {
+		t.Errorf("the signature of an image states %v, %v", d, err)
 	}
 }

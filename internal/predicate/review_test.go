@@ -11,11 +11,11 @@ import (
 func readV1(t *testing.T, signer *stemma.Identity, predicate string) *stemma.Provenance {
 	t.Helper()
 	a := stemma.Attestation{Statement: stemma.Statement{PredicateType: stemma.PredicateSLSAv1, Predicate: []byte(predicate)}, Signer: *signer}
-	p, _, err := Read(a)
+	d, err := Read(a)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return p
+	return d.Provenance
 }
 
 // A predicate that names its source as often as the strict reader lets it keeps a few sayings, and the one that contradicts.
@@ -29,11 +29,11 @@ func TestManySayings(t *testing.T) {
 		{source, ""},
 		{strings.Replace(source, "acme/app", "evil/app", 1), "github.com/evil/app"},
 	} {
-		p, _, err := ReadUnsigned("sha256:00", stemma.Statement{PredicateType: stemma.PredicateSLSAv02, Predicate: predicate(c.last)})
+		d, err := ReadUnsigned("sha256:00", stemma.Statement{PredicateType: stemma.PredicateSLSAv02, Predicate: predicate(c.last)})
 		if err != nil {
 			t.Fatal(err)
 		}
-		claim := p.Claims[stemma.FieldRepository]
+		claim := d.Provenance.Claims[stemma.FieldRepository]
 		got := ""
 		if other := claim.Contradicted(); other != nil {
 			got = other.Value

@@ -30,23 +30,23 @@ func sbomType(predicateType string) (family, version string, ok bool) {
 	return "", "", false
 }
 
-// ReadFile recognises an SBOM that lies in a registry as a file, by the media type of its layer. It is nil for media
-// types of anything else; an error says that the file is not what its media type says.
-func ReadFile(id stemma.Digest, mediaType string, data []byte) (*stemma.SBOM, error) {
+// ReadFile reads a document that lies in a registry as a file, by the media type of its layer. The Document is empty for
+// media types of anything else; an error says that the file is not what its media type says.
+func ReadFile(id stemma.Digest, mediaType string, data []byte) (d Document, err error) {
 	mediaType, _, _ = strings.Cut(mediaType, ";")
 	switch mediaType {
 	case "application/spdx+json", "text/spdx+json":
-		return sbom(id, spdx, "", data)
+		d.SBOM, err = sbom(id, spdx, "", data)
 	case "text/spdx":
 		text, err := json.Marshal(string(data)) // as cosign attests it
 		if err != nil {
-			return nil, fmt.Errorf("reading SPDX document: %w", err)
+			return d, fmt.Errorf("reading SPDX document: %w", err)
 		}
-		return sbom(id, spdx, "", text)
+		d.SBOM, err = sbom(id, spdx, "", text)
 	case "application/vnd.cyclonedx+json":
-		return sbom(id, cyclonedx, "", data)
+		d.SBOM, err = sbom(id, cyclonedx, "", data)
 	}
-	return nil, nil
+	return d, err
 }
 
 // document is what is read of an SBOM: that it is one, and its name. Its contents are only held to be strict JSON.

@@ -32,8 +32,9 @@ func TestSBOM(t *testing.T) {
 		{cycloneType, `{"bomFormat":"CycloneDX","specVersion":1.6}`, "", "", "reading CycloneDX document: reading JSON at byte 39 (/specVersion): expected a string"},
 		{cycloneType, ``, "", "", "reading CycloneDX document: reading JSON at byte 0: empty document"},
 	} {
-		p, b, err := Read(stemma.Attestation{Bundle: "sha256:00", Statement: stemma.Statement{PredicateType: c.kind, Predicate: json.RawMessage(c.predicate)}})
-		if p != nil {
+		d, err := Read(stemma.Attestation{Bundle: "sha256:00", Statement: stemma.Statement{PredicateType: c.kind, Predicate: json.RawMessage(c.predicate)}})
+		b := d.SBOM
+		if d.Provenance != nil {
 			t.Errorf("%s: a provenance", c.predicate)
 		}
 		if c.err != "" {
@@ -42,7 +43,7 @@ func TestSBOM(t *testing.T) {
 			}
 			continue
 		}
-		if err != nil || b == nil || *b != (stemma.SBOM{Bundle: "sha256:00", Format: c.format, Name: c.name}) {
+		if err != nil || b == nil || b.Bundle != "sha256:00" || b.Format != c.format || b.Name != c.name {
 			t.Errorf("%s %s: %v, %v", c.kind, c.predicate, b, err)
 		}
 	}

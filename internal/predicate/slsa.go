@@ -118,37 +118,6 @@ func (r *reader) digests(j *stemma.JSON) {
 	}
 }
 
-// descriptors reads resolvedDependencies or materials.
-func (r *reader) descriptors(j *stemma.JSON) []stemma.ResourceDescriptor {
-	if absent(j) {
-		return nil
-	}
-	if !j.IsArray() {
-		r.malformed(j, "an array")
-		return nil
-	}
-	out := make([]stemma.ResourceDescriptor, 0, len(j.Elems()))
-	for _, e := range j.Elems() {
-		r.object(e, true)
-		for _, name := range []string{"name", "uri", "mediaType"} {
-			r.text(e.At(name), false)
-		}
-		r.digests(e.At("digest"))
-		d := stemma.ResourceDescriptor{
-			Name: e.At("name").Text(), URI: e.At("uri").Text(), MediaType: e.At("mediaType").Text(),
-			Annotations: e.At("annotations").Raw(),
-		}
-		for _, k := range e.At("digest").Elems() {
-			if d.Digest == nil {
-				d.Digest = map[string]string{}
-			}
-			d.Digest[k.Name()] = k.Text()
-		}
-		out = append(out, d)
-	}
-	return out
-}
-
 // unknown reads a predicate of a build type that has no reader of its own, by the fields that all have in common.
 func (r *reader) unknown(b build) {
 	r.note("buildType %q is not known; read by the common fields", b.buildType)
@@ -192,7 +161,7 @@ func (r *reader) explicitSources(b build) []candidate {
 		if uri.Text() == "" {
 			return
 		}
-		repository, _, err := parseRepository(uri.Text())
+		repository, _, err := stemma.ParseRepository(uri.Text())
 		if err != nil {
 			r.note("%s is left out: %v", uri.Pointer(), err)
 			return
@@ -246,7 +215,7 @@ func gitDependencies(b build) []candidate {
 		if !namesGit(uri, digest) {
 			continue
 		}
-		if repository, _, err := parseRepository(uri.Text()); err == nil {
+		if repository, _, err := stemma.ParseRepository(uri.Text()); err == nil {
 			out = append(out, candidate{uri: uri, digest: digest, repository: repository, name: e.At("name").Text()})
 		}
 	}

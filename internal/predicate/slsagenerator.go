@@ -10,21 +10,21 @@ const buildTypeDelegator = "https://github.com/slsa-framework/slsa-github-genera
 
 // isGenerator reports whether a workflow is one of slsa-github-generator's that sign. They are builders for their own
 // repository as for any other: it is their ref that policy pins.
-func (w workflow) isGenerator() bool {
-	if w.repository != "github.com/slsa-framework/slsa-github-generator" {
+func isGenerator(w stemma.Workflow) bool {
+	if w.Repository != "github.com/slsa-framework/slsa-github-generator" {
 		return false
 	}
-	switch w.file {
+	switch w.File {
 	case "generator_generic_slsa3.yml", "generator_container_slsa3.yml", "builder_go_slsa3.yml", "builder_container-based_slsa3.yml":
 		return true
 	}
-	return w.isDelegator()
+	return isDelegator(w)
 }
 
 // isDelegator reports whether a workflow signs in the name of the workflow that called it.
-func (w workflow) isDelegator() bool {
-	return w.repository == "github.com/slsa-framework/slsa-github-generator" &&
-		(w.file == "delegator_generic_slsa3.yml" || w.file == "delegator_lowperms-generic_slsa3.yml")
+func isDelegator(w stemma.Workflow) bool {
+	return w.Repository == "github.com/slsa-framework/slsa-github-generator" &&
+		(w.File == "delegator_generic_slsa3.yml" || w.File == "delegator_lowperms-generic_slsa3.yml")
 }
 
 // delegated reports whether the signer is a delegator.
@@ -32,8 +32,8 @@ func (r *reader) delegated() bool {
 	if r.signer == nil || !isGitHub(r.signer.Issuer) {
 		return false
 	}
-	w, ok := parseWorkflow(r.signer.Subject)
-	return ok && w.isDelegator()
+	w, ok := stemma.ParseWorkflow(r.signer.Subject)
+	return ok && isDelegator(w)
 }
 
 // generator reads SLSA v0.2 of the generic, go and container workflows. Materials repeat the source.
@@ -96,7 +96,7 @@ func (r *reader) environment(env *stemma.JSON, key func(string) string) {
 		return j.Scalar(), j.Pointer()
 	}
 	if name, where := value("REPOSITORY"); name != "" {
-		if repository, err := CanonicalRepository("https://github.com/" + name); err != nil {
+		if repository, err := stemma.CanonicalRepository("https://github.com/" + name); err != nil {
 			r.note("%s is left out: %v", where, err)
 		} else {
 			r.say(stemma.FieldRepository, repository, r.grade, where)
@@ -116,9 +116,19 @@ func (r *reader) environment(env *stemma.JSON, key func(string) string) {
 	}
 	// "owner/repository/.github/workflows/file.yml@ref"
 	if full, where := value("WORKFLOW_REF"); full != "" {
-		if w, ok := parseWorkflow("https://github.com/" + full); ok {
-			r.say(stemma.FieldRepository, w.repository, r.grade, where)
-			r.say(stemma.FieldEntryPoint, ".github/workflows/"+w.file, r.grade, where)
+		if w, ok := stemma.ParseWorkflow("https://github.com/" + full); ok {
+			r.say(stemma.FieldRepository, w.Repository, r.grade, where)
+			r.say(stemma.FieldEntryPoint, ".github/workflows/"+w.File, r.grade, where)
 		}
+	}
+}
+
+func generatorFamilies() []family {
+	const name, base = "slsa-github-generator", "https://github.com/slsa-framework/slsa-github-generator"
+	return []family{
+		{name, formatV1, exactly("https://slsa.dev/container-based-build/v0.1?draft"), (*reader).containerBased},
+		{name, formatV1, exactly(buildTypeDelegator), (*reader).delegator},
+		// The last two: generic before v1.2.1, and go before v1.0.
+		{name, formatV02, exactly(base+"/container@v1", base+"/generic@v1", base+"/go@v1", base+"@v1", base+"-go@v1"), (*reader).generator},
 	}
 }

@@ -1,10 +1,13 @@
-package predicate
+package stemma
 
 import (
 	"errors"
 	"fmt"
 	"strings"
 )
+
+// maxURI is the longest URI that is read, in bytes. What is longer is no name of anything.
+const maxURI = 2048
 
 // CanonicalRepository returns the one name of a source repository, "github.com/acme/app": lower-case host, a port that
 // is not the scheme's own, and the path, without scheme, user, ref and ".git". On GitHub's hosts the path is
@@ -15,12 +18,12 @@ import (
 // understand differently is an error: percent-encoding, "..", users other than git, backslashes, control and non-ASCII
 // characters, queries, empty path segments, and hosts that are not plain qualified names.
 func CanonicalRepository(uri string) (string, error) {
-	repository, _, err := parseRepository(uri)
+	repository, _, err := ParseRepository(uri)
 	return repository, err
 }
 
-// parseRepository also returns what stands behind @ or #, which is a ref or a commit, or "".
-func parseRepository(uri string) (repository, revision string, err error) {
+// ParseRepository is [CanonicalRepository] that also returns what stands behind @ or #: a ref or a commit, or "".
+func ParseRepository(uri string) (repository, revision string, err error) {
 	host, path, revision, err := splitRepository(uri)
 	if err == nil {
 		path, err = canonicalPath(host, path)
@@ -33,7 +36,7 @@ func parseRepository(uri string) (repository, revision string, err error) {
 
 func splitRepository(uri string) (host, path, revision string, err error) {
 	fail := func(why string) (string, string, string, error) { return "", "", "", errors.New(why) }
-	if len(uri) > maxClaim {
+	if len(uri) > maxURI {
 		return fail("too long")
 	}
 	for i := range len(uri) {
@@ -126,7 +129,7 @@ func canonicalHost(authority, scheme string) (string, error) {
 	host, port, hasPort := strings.Cut(authority, ":")
 	host = strings.ToLower(host)
 	switch {
-	case !isHost(host):
+	case !IsHost(host):
 		return "", fmt.Errorf("host %q is not a plain qualified name", host)
 	case !hasPort, port == own && own != "":
 		return host, nil
@@ -136,9 +139,9 @@ func canonicalHost(authority, scheme string) (string, error) {
 	return host + ":" + port, nil
 }
 
-// isHost reports whether s is a lower-case host name of at least two labels. International names are refused in both
+// IsHost reports whether s is a lower-case host name of at least two labels. International names are refused in both
 // their forms: they exist to look like others.
-func isHost(s string) bool {
+func IsHost(s string) bool {
 	labels := strings.Split(s, ".")
 	if len(s) > 253 || len(labels) < 2 {
 		return false
@@ -178,25 +181,8 @@ func canonicalPath(host, path string) (string, error) {
 	return path, nil
 }
 
-// canonicalRun writes the URL of a GitHub run with the canonical name of its repository, and leaves other ids alone.
-func canonicalRun(id string) string {
-	repository, run, ok := strings.Cut(id, "/actions/runs/")
-	number, attempt, both := strings.Cut(run, "/attempts/")
-	if !ok || !strings.HasPrefix(id, "https://") || !isDigits(number) || both && !isDigits(attempt) {
-		return id
-	}
-	canonical, revision, err := parseRepository(repository)
-	if err != nil || revision != "" {
-		return id
-	}
-	return "https://" + canonical + "/actions/runs/" + run
-}
-
-// isCommit reports whether s is a whole git object name, of SHA-1 or SHA-256.
-func isCommit(s string) bool { return (len(s) == 40 || len(s) == 64) && isLowerHex(s) }
-
-// isHex reports whether s has the form of a git object name that is cut short or in another case.
-func isHex(s string) bool { return len(s) >= 7 && len(s) <= 64 && isLowerHex(strings.ToLower(s)) }
+// IsCommit reports whether s is a whole git object name, of SHA-1 or SHA-256.
+func IsCommit(s string) bool { return (len(s) == 40 || len(s) == 64) && isLowerHex(s) }
 
 func isLowerHex(s string) bool { return s != "" && strings.Trim(s, "0123456789abcdef") == "" }
 
@@ -206,8 +192,8 @@ func isAlphanumeric(c byte) bool {
 	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 }
 
-// isRef follows git-check-ref-format, for full and for short names.
-func isRef(s string) bool {
+// IsRef follows git-check-ref-format, for full and for short names.
+func IsRef(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; c <= ' ' || c == 0x7f || strings.IndexByte("~^:?*[\\", c) >= 0 {
 			return false
@@ -224,4 +210,31 @@ func isRef(s string) bool {
 		}
 	}
 	return s != "@" && !strings.HasSuffix(s, ".") && s[0] != '-'
+}
+
+// Workflow is the identity of a workflow file of GitHub Actions, as it stands in a certificate's subject alternative name.
+type Workflow struct {
+	Repository string // canonical: "github.com/acme/build"
+	Path       string // without host and ref, as written: "acme/build/.github/workflows/image.yml"
+	File       string // name in .github/workflows
+	Ref        string // "refs/tags/v2", or the commit at which a caller pinned it
+}
+
+// ParseWorkflow reads "https://github.com/acme/build/.github/workflows/image.yml@refs/tags/v2", of any host. A file's
+// name may hold an '@', and so may a ref; "@refs/" can stand in the latter only, since a workflow lies in no subdirectory.
+func ParseWorkflow(uri string) (Workflow, bool) {
+	repository, rest, ok := strings.Cut(uri, "/.github/workflows/")
+	if !ok || !strings.HasPrefix(uri, "https://") {
+		return Workflow{}, false
+	}
+	canonical, revision, err := ParseRepository(repository)
+	at := strings.Index(rest, "@refs/")
+	if at < 0 {
+		at = strings.LastIndexByte(rest, '@')
+	}
+	if err != nil || revision != "" || at <= 0 || at+1 == len(rest) || strings.ContainsAny(rest[:at], "/%?#\\ ") {
+		return Workflow{}, false
+	}
+	_, path, _ := strings.Cut(strings.TrimPrefix(uri[:len(repository)+len("/.github/workflows/")+at], "https://"), "/")
+	return Workflow{Repository: canonical, Path: path, File: rest[:at], Ref: rest[at+1:]}, true
 }

@@ -1,4 +1,4 @@
-package predicate
+package stemma
 
 import (
 	"strings"
@@ -160,17 +160,17 @@ func TestRefs(t *testing.T) {
 		"refs/heads/*": false, "refs/heads/a:b": false, "refs/heads/a?": false, "refs/heads/[a]": false, `refs\heads`: false,
 		"refs/heads/a@{1}": false, "@": false, "a.": false, "-a": false,
 	} {
-		if isRef(ref) != want {
-			t.Errorf("isRef(%q) is not %v", ref, want)
+		if IsRef(ref) != want {
+			t.Errorf("IsRef(%q) is not %v", ref, want)
 		}
 	}
 }
 
 func TestWorkflowIdentity(t *testing.T) {
-	for uri, want := range map[string]workflow{
-		"https://github.com/Acme/app/.github/workflows/release.yml@refs/heads/main":                    {"github.com/acme/app", "release.yml", "refs/heads/main"},
-		"https://github.com/acme/app/.github/workflows/a@b.yml@refs/tags/v1@x":                         {"github.com/acme/app", "a@b.yml", "refs/tags/v1@x"},
-		"https://github.com/acme/app/.github/workflows/a.yml@9f6d9dc1f6d9dc1f6d9dc1f6d9dc1f6d9dc1f6d9": {"github.com/acme/app", "a.yml", "9f6d9dc1f6d9dc1f6d9dc1f6d9dc1f6d9dc1f6d9"},
+	for uri, want := range map[string]Workflow{
+		"https://github.com/Acme/app/.github/workflows/release.yml@refs/heads/main":                    {"github.com/acme/app", "Acme/app/.github/workflows/release.yml", "release.yml", "refs/heads/main"},
+		"https://github.com/acme/app/.github/workflows/a@b.yml@refs/tags/v1@x":                         {"github.com/acme/app", "acme/app/.github/workflows/a@b.yml", "a@b.yml", "refs/tags/v1@x"},
+		"https://github.com/acme/app/.github/workflows/a.yml@9f6d9dc1f6d9dc1f6d9dc1f6d9dc1f6d9dc1f6d9": {"github.com/acme/app", "acme/app/.github/workflows/a.yml", "a.yml", "9f6d9dc1f6d9dc1f6d9dc1f6d9dc1f6d9dc1f6d9"},
 		"https://github.com/acme/app/.github/workflows/a.yml":                                          {},
 		"https://github.com/acme/app/.github/workflows/@refs/heads/main":                               {},
 		"https://github.com/acme/app/.github/workflows/x/a.yml@refs/heads/main":                        {},
@@ -179,8 +179,8 @@ func TestWorkflowIdentity(t *testing.T) {
 		"http://github.com/acme/app/.github/workflows/a.yml@refs/heads/main":                           {},
 		"someone@acme.example": {},
 	} {
-		got, ok := parseWorkflow(uri)
-		if ok != (want != workflow{}) || ok && got != want {
+		got, ok := ParseWorkflow(uri)
+		if ok != (want != Workflow{}) || ok && got != want {
 			t.Errorf("%q: got %v, %v", uri, got, ok)
 		}
 	}

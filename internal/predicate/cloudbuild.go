@@ -1,0 +1,3 @@
+package predicate
+
+func cloudBuildFamilies() []family { return nil }

@@ -1,0 +1,3 @@
+package predicate
+
+func gitlabFamilies() []family { return nil }
