@@ -6,6 +6,7 @@ import (
 	"go/parser"
 	"go/token"
 	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -42,13 +43,21 @@ Generated from the types of package policy. A policy file holds one or more YAML
 
 func policyPage(t *testing.T) string {
 	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), "policy/document.go", nil, parser.ParseComments)
+	files, err := filepath.Glob("policy/language_*.go")
 	if err != nil {
 		t.Fatal(err)
 	}
+	var decls []ast.Decl
+	for _, name := range append(files, "policy/document.go") {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		decls = append(decls, file.Decls...)
+	}
 	structs := map[string]*ast.StructType{}
 	docs := map[string]string{}
-	for _, decl := range file.Decls {
+	for _, decl := range decls {
 		d, ok := decl.(*ast.GenDecl)
 		if !ok {
 			continue

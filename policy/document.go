@@ -157,6 +157,14 @@ type Spec struct {
 	Signature  *Signature         `yaml:"signature"`              // the image itself must be signed
 	Provenance *Provenance        `yaml:"provenance"`             // provenance about this very image is required
 	Source     *Source            `yaml:"source"`                 // where it must have been built from; read from the provenance
+	Inputs     *Inputs            `yaml:"inputs"`                 // what may have gone into it; read from the provenance
+	SBOM       *BOM               `yaml:"sbom"`                   // a software bill of materials is required
+
+	Vulnerabilities   *Vulnerabilities `yaml:"vulnerabilities"`   // a scan is required, and what it may not find
+	Attestations      []Attested       `yaml:"attestations"`      // further attestations are required
+	AllowDisagreement []Disagreement   `yaml:"allowDisagreement"` // conflicts between valid provenance that are put up with; none by default
+	AnyOf             []Alternative    `yaml:"anyOf"`             // one of these must be met, besides the blocks of the policy itself
+	Approved          []Approval       `yaml:"approved"`          // digests that are taken on trust
 }
 
 // Match says which images the policy is about. Patterns run over the canonical repository name.
@@ -175,12 +183,15 @@ const (
 	Audit   Mode = "audit"
 )
 
-// Signer is an identity: exactly one of GitHub, OIDC and Keys, under one trust domain.
+// Signer is an identity: exactly one of GitHub, GitLab, Buildkite, CircleCI, OIDC and Keys, under one trust domain.
 type Signer struct {
-	Trust  string   `yaml:"trust" default:"public-good"` // domain of the identity; keys need another
-	GitHub *GitHub  `yaml:"github"`                      // a workflow of GitHub Actions
-	OIDC   *OIDC    `yaml:"oidc"`                        // or any other identity that a certificate names
-	Keys   []string `yaml:"keys"`                        // names of keys of the trust domain
+	Trust     string     `yaml:"trust" default:"public-good"` // domain of the identity; keys need another
+	GitHub    *GitHub    `yaml:"github"`                      // a workflow of GitHub Actions
+	GitLab    *GitLab    `yaml:"gitlab"`                      // a job of GitLab CI
+	Buildkite *Buildkite `yaml:"buildkite"`                   // a pipeline of Buildkite
+	CircleCI  *CircleCI  `yaml:"circleci"`                    // a pipeline definition of CircleCI
+	OIDC      *OIDC      `yaml:"oidc"`                        // or any other identity that a certificate names
+	Keys      []string   `yaml:"keys"`                        // names of keys of the trust domain
 }
 
 // Builder is an identity whose provenance counts, and the most that it is credited with.
@@ -188,6 +199,11 @@ type Builder struct {
 	Signer `yaml:",inline"`
 	ID     string `yaml:"id"`                // the exact builder.id that a key may speak for; of a GitHub workflow that signs for others (a delegator), the one it may sign for
 	Level  int    `yaml:"level" default:"2"` // the most it is credited with, SLSA Build 1 to 3
+
+	Tekton     *Tekton     `yaml:"tekton"`   // its provenance is by Tekton Chains, and says this
+	CloudBuild *CloudBuild `yaml:"gcb"`      // its provenance is by Google Cloud Build, and says this
+	BuildKit   *BuildKit   `yaml:"buildkit"` // its provenance is by BuildKit, and says this
+	Internal   *Internal   `yaml:"internal"` // its provenance is of one's own making; where to find what in it
 }
 
 // GitHub is an identity of GitHub Actions, read from the certificate.
@@ -240,10 +256,12 @@ const (
 
 // Source requires where the image was built from.
 type Source struct {
-	Repository Pattern     `yaml:"repository,required"`          // captures of match.images may be used
-	Exceptions []Exception `yaml:"exceptions"`                   // images that belong to another repository
-	Refs       []Pattern   `yaml:"refs"`                         // full refs: refs/heads/main, refs/tags/v*
-	SaidBy     SaidBy      `yaml:"saidBy" default:"certificate"` // at least this
+	Repository    Pattern     `yaml:"repository,required"`          // captures of match.images may be used
+	RepositoryIDs []string    `yaml:"repositoryIDs"`                // the number of the repository is one of these, said by the certificate; a name can be given to somebody else
+	OwnerIDs      []string    `yaml:"ownerIDs"`                     // and the number of its owner one of these
+	Exceptions    []Exception `yaml:"exceptions"`                   // images that belong to another repository
+	Refs          []Pattern   `yaml:"refs"`                         // full refs: refs/heads/main, refs/tags/v*
+	SaidBy        SaidBy      `yaml:"saidBy" default:"certificate"` // at least this
 }
 
 // Exception ties one image to another repository.

@@ -487,6 +487,18 @@ func (s *Spec) notRequired() []string {
 	if s.Source == nil {
 		out = append(out, "source")
 	}
+	if s.Inputs == nil {
+		out = append(out, "inputs")
+	}
+	if s.SBOM == nil {
+		out = append(out, "sbom")
+	}
+	if s.Vulnerabilities == nil {
+		out = append(out, "vulnerabilities")
+	}
+	if len(s.Attestations) == 0 {
+		out = append(out, "attestations")
+	}
 	return out
 }
 

@@ -40,6 +40,7 @@ type Set struct {
 	Digest   stemma.Digest // over all that can change a verdict: set and policies
 	spec     SetSpec
 	policies []*loaded
+	distrust []*distrusted
 	places   map[string]position
 }
 
@@ -147,10 +148,16 @@ func (l *loader) document(d *decoder, n *yaml.Node) {
 		}
 		l.set.policies = append(l.set.policies, p)
 		l.later(d, n, func(c *checker) { c.policy(l.set, p) })
+	case KindDistrust:
+		var doc distrustDocument
+		d.decode(n, &doc, "")
+		d.header(n, doc.document)
+		l.set.distrust = append(l.set.distrust, &distrusted{name: doc.Metadata.Name, spec: doc.Spec, places: d.places, file: d.file})
+		l.later(d, n, func(c *checker) { c.distrust(doc.Spec) })
 	case "":
 		d.fail(kindNode, fmt.Sprintf("begin with\n    apiVersion: %s\n    kind: %s", APIVersion, KindPolicy), "a document without kind")
 	default:
-		d.fail(kindNode, suggestion(kind, []string{KindPolicy, KindSet}), "unknown kind %q", kind)
+		d.fail(kindNode, suggestion(kind, []string{KindPolicy, KindSet, KindDistrust}), "unknown kind %q", kind)
 	}
 }
 
@@ -210,7 +217,10 @@ func (l *loader) finish(files []File) {
 		p.id, p.shared = digest(e), l.set.places
 		all = append(all, e)
 	}
-	slices.SortFunc(all[1:], func(a, b entry) int { return cmp.Compare(a.Name, b.Name) })
+	for _, x := range l.set.distrust {
+		all = append(all, entry{KindDistrust, x.name, canonical(reflect.ValueOf(x.spec))})
+	}
+	slices.SortFunc(all[1:], func(a, b entry) int { return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name)) })
 	slices.SortFunc(l.set.policies, func(a, b *loaded) int { return cmp.Compare(a.name, b.name) })
 	l.set.Digest = digest(all)
 }
@@ -341,6 +351,9 @@ func (c *checker) policy(s *Set, p *loaded) {
 	if spec.Source != nil {
 		c.source(p)
 	}
+	c.inputs(p)
+	c.bom(p)
+	c.approvals(p)
 }
 
 // images refuses patterns that no canonical repository name can match, so that nobody believes to be protected by them.

@@ -3,6 +3,7 @@ package policy
 import (
 	"cmp"
 	"fmt"
+	"slices"
 
 	"stemma"
 )
@@ -27,12 +28,13 @@ type Rule struct {
 
 // Rules returns every rule in the order in which findings are listed.
 func Rules() []Rule {
-	return []Rule{
+	rules := []Rule{
 		imageAuthentic(), imagePlatform(), signatureBy(),
 		provenancePresent(), builderApproved(), builderTrigger(), builderRunner(),
 		provenanceFormat(), provenanceLevel(), provenanceAge(), provenanceConsistent(), provenanceAgreement(), provenanceWhole(),
 		sourceRepository(), sourceRef(),
 	}
+	return slices.Concat(rules, builderRules(), expectRules(), inputRules(), bomRules(), approvalRules())
 }
 
 // UnmatchedRule is the rule of the set itself: an image needs a policy.

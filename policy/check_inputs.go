@@ -1,0 +1,3 @@
+package policy
+
+func (c *checker) inputs(p *loaded) {}

@@ -1,0 +1,30 @@
+package policy
+
+// BOM requires a software bill of materials about this very image.
+type BOM struct {
+	By             By       `yaml:"by,required"`    // names of signers or builders
+	Formats        []string `yaml:"formats"`        // spdx, cyclonedx
+	MaxAge         Duration `yaml:"maxAge"`         // of the proven signing time
+	Generators     []string `yaml:"generators"`     // tools that may have made it, by name: syft, trivy; absent fails
+	ConsistentWith []string `yaml:"consistentWith"` // image: it describes this digest; provenance: it names the packages that the provenance names; base: its base image is the provenance's
+	Elements       string   `yaml:"elements"`       // ntia: supplier, name, version, identifier, dependencies, author and time
+}
+
+// Vulnerabilities requires a scan of this very image.
+type Vulnerabilities struct {
+	By     By       `yaml:"by,required"`   // names of signers whose scans count
+	MaxAge Duration `yaml:"maxAge"`        // of the proven signing time, and of what the scan says of itself
+	None   []string `yaml:"none,required"` // severities of which there may be none: critical, high, medium, low, negligible, unknown
+	VEX    []string `yaml:"vex"`           // names of signers whose word that a vulnerability does not affect the image counts
+}
+
+// Attested asks for an attestation of any type about this very image.
+type Attested struct {
+	Type   string            `yaml:"type,required"` // predicate type
+	By     By                `yaml:"by,required"`   // names of signers or builders
+	MaxAge Duration          `yaml:"maxAge"`        // of the proven signing time
+	Values map[string]Values `yaml:"values"`        // JSON pointers into the predicate, each with the values that are accepted: {/result: [accepted]}
+}
+
+// Values are accepted values, as text, number or boolean.
+type Values []string

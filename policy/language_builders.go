@@ -1,0 +1,82 @@
+package policy
+
+// GitLab is a job of GitLab CI, read from the certificate.
+type GitLab struct {
+	Issuer     string    `yaml:"issuer" default:"https://gitlab.com"` // of the identity tokens
+	Config     Pattern   `yaml:"config,required"`                     // group/project//path of the CI configuration that runs: acme/ci//image.yml
+	ConfigRefs []Pattern `yaml:"configRefs"`                          // refs at which it may be used
+	GroupIDs   []string  `yaml:"groupIDs"`                            // groups (namespaces) whose projects may run it, by id: certificate extension .17
+	ProjectIDs []string  `yaml:"projectIDs"`                          // or projects, by id: certificate extension .15
+	Events     []string  `yaml:"events"`                              // pipeline sources that may start it: push, web, schedule; absent in the certificate fails
+	Runner     string    `yaml:"runner"`                              // gitlab-hosted or self-hosted
+}
+
+// Buildkite is a pipeline of Buildkite, read from the certificate.
+type Buildkite struct {
+	Pipeline Pattern  `yaml:"pipeline,required"` // organisation/pipeline
+	Events   []string `yaml:"events"`            // sources of builds: webhook, schedule, ui; absent in the certificate fails
+	Runner   string   `yaml:"runner"`            // buildkite-hosted or self-hosted
+}
+
+// CircleCI is a pipeline definition of CircleCI, read from the certificate. A job that somebody re-ran with SSH is never
+// accepted: whoever did could type into it.
+type CircleCI struct {
+	Organization string   `yaml:"organization"`         // id of the organisation, for its own issuer https://oidc.circleci.com/org/ID
+	Project      string   `yaml:"project,required"`     // id of the project
+	Definitions  []string `yaml:"definitions,required"` // ids of its pipeline definitions
+}
+
+// Tekton is what provenance by Tekton Chains must say besides. One key signs for every tenant of a cluster, so that
+// namespaces or service accounts must tell them apart.
+type Tekton struct {
+	Namespaces      []Pattern   `yaml:"namespaces"`      // in which the run may have been
+	ServiceAccounts []Pattern   `yaml:"serviceAccounts"` // under which
+	Tasks           *Tasks      `yaml:"tasks"`           // that may be part of it
+	SourceFrom      *SourceFrom `yaml:"sourceFrom"`      // which task's results name the source; else what Chains itself records as inputs
+}
+
+// Tasks says which tasks a pipeline may consist of.
+type Tasks struct {
+	Trusted []Pattern `yaml:"trusted,required"`        // bundles or repositories of definitions: quay.io/acme/tasks/**; each must be named by digest or commit
+	Others  Others    `yaml:"others" default:"refuse"` // refuse (default), or allow those that produce no image
+}
+
+// Others says what becomes of tasks that are not trusted.
+type Others string
+
+// Choices for tasks that are not trusted. The zero value refuses.
+const (
+	OthersRefused Others = "refuse"
+	OthersAllowed Others = "allow"
+)
+
+// SourceFrom names the results of a task that say what was built.
+type SourceFrom struct {
+	Task   string `yaml:"task,required"`   // name of the task in the pipeline: clone-repository
+	URL    string `yaml:"url,required"`    // its result with the URL: url
+	Commit string `yaml:"commit,required"` // its result with the commit: commit
+}
+
+// CloudBuild is what provenance by Google Cloud Build must say besides.
+type CloudBuild struct {
+	Projects []string `yaml:"projects"` // Google Cloud projects in which it may have been built
+	Triggers []string `yaml:"triggers"` // triggers that may have started it, by id or name; absent fails
+}
+
+// BuildKit is what provenance by BuildKit must say besides, under the identity that signed its attestation manifest.
+type BuildKit struct {
+	Mode string `yaml:"mode"` // max: the provenance must tell parameters and steps
+}
+
+// Internal maps the fields of a predicate that is one's own to what policies ask for. Values are JSON pointers into the
+// predicate: /run/commit.
+type Internal struct {
+	Type       string `yaml:"type"`       // predicate type; any SLSA provenance when absent
+	BuildType  string `yaml:"buildType"`  // exact buildType of the provenance
+	ID         string `yaml:"id"`         // where the id of the builder stands; it must be that of the builder's id
+	Repository string `yaml:"repository"` // source repository
+	Commit     string `yaml:"commit"`     // source commit
+	Ref        string `yaml:"ref"`        // source ref
+	Run        string `yaml:"run"`        // id or URL of the run
+	Trigger    string `yaml:"trigger"`    // event that started it
+}
