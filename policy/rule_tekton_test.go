@@ -1,0 +1,3 @@
+package policy
+
+func builderRuleCases() []ruleCase { return nil }
