@@ -60,17 +60,35 @@ func Reference() string {
 
 // trust lists the trust domains of the identities that the policy accepts.
 func (p *loaded) trust() []string {
-	var by []string
-	if p.spec.Signature != nil {
-		by = append(by, p.spec.Signature.By.Of...)
-	}
-	if p.spec.Provenance != nil {
-		by = append(by, p.spec.Provenance.By.Of...)
-	}
 	var names []string
-	for _, name := range by {
+	for _, name := range p.by() {
 		names = append(names, cmp.Or(p.signer(name).Trust, PublicGood))
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
+}
+
+// by lists whose evidence counts for anything, in the policy or in one of its alternatives.
+func (p *loaded) by() []string {
+	var by []string
+	for _, q := range append([]*loaded{p}, p.alternatives...) {
+		s := &q.spec
+		if s.Signature != nil {
+			by = append(by, s.Signature.By.Of...)
+		}
+		if s.Provenance != nil {
+			by = append(by, s.Provenance.By.Of...)
+		}
+		if s.SBOM != nil {
+			by = append(by, s.SBOM.By.Of...)
+		}
+		if s.Vulnerabilities != nil {
+			by = slices.Concat(by, s.Vulnerabilities.By.Of, s.Vulnerabilities.VEX)
+		}
+		for _, a := range s.Attestations {
+			by = append(by, a.By.Of...)
+		}
+	}
+	slices.Sort(by)
+	return slices.Compact(by)
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"stemma"
 )
@@ -40,15 +41,18 @@ func Evaluate(set *Set, evidence *stemma.Evidence, situation stemma.Situation) *
 		}
 		mode := cmp.Or(p.spec.Mode, Enforce)
 		var findings []stemma.Finding
+		var missing []string
 		for _, t := range targets {
 			j := &judgement{set: &set.spec, policy: p, spec: &p.spec, top: evidence, target: t, at: situation, vars: vars}
-			found, level := j.run()
-			findings = append(findings, found...)
-			if p.spec.Provenance != nil && (!leveled || level < d.Level) {
-				d.Level, leveled = level, true
+			said := j.judge()
+			findings = append(findings, said.findings...)
+			if said.policy.spec.Provenance != nil && (!leveled || said.level < d.Level) {
+				d.Level, leveled = said.level, true
 			}
+			missing = append(missing, said.policy.spec.notRequired()...)
+			d.Skipped = append(d.Skipped, j.weakened()...)
 		}
-		missing := p.spec.notRequired()
+		missing = slices.DeleteFunc((&Spec{}).notRequired(), func(block string) bool { return !slices.Contains(missing, block) })
 		if len(d.Policies) > 0 {
 			missing = slices.DeleteFunc(missing, func(block string) bool { return !slices.Contains(d.NotRequired, block) })
 		}
@@ -87,8 +91,25 @@ func compareTrust(a, b stemma.TrustRef) int {
 }
 
 // limitsAge reports whether something in the policy has a greatest age.
-func (s *Spec) limitsAge() bool {
-	return s.Provenance != nil && s.Provenance.MaxAge > 0 || s.Signature != nil && s.Signature.MaxAge > 0
+func (p *loaded) limitsAge() bool {
+	return slices.ContainsFunc(append([]*loaded{p}, p.alternatives...), func(q *loaded) bool {
+		s := &q.spec
+		return s.Provenance != nil && s.Provenance.MaxAge > 0 || s.Signature != nil && s.Signature.MaxAge > 0 ||
+			s.SBOM != nil && s.SBOM.MaxAge > 0 || s.Vulnerabilities != nil && s.Vulnerabilities.MaxAge > 0 ||
+			slices.ContainsFunc(s.Attestations, func(a Attested) bool { return a.MaxAge > 0 })
+	})
+}
+
+// weakened says which of the policy's own exceptions are in force for the target.
+func (j *judgement) weakened() []string {
+	var out []string
+	if a, _, _ := j.approval(); a != nil {
+		out = append(out, fmt.Sprintf("approved: %s is taken on trust by %s until %s: %s", stemma.Digest(a.Digest).Short(), a.Owner, a.Until.Format(time.DateOnly), a.Reason))
+	}
+	for _, d := range j.spec.AllowDisagreement {
+		out = append(out, fmt.Sprintf("allowDisagreement: provenance by %s may differ in %s: %s", strings.Join(d.By, ", "), strings.Join(d.On, ", "), d.Reason))
+	}
+	return out
 }
 
 // skipped says, for every trust domain under which the policy accepts identities, what its signatures need not prove.
@@ -122,7 +143,7 @@ func (s *Set) skipped(p *loaded) []string {
 			switch {
 			case t.Time == None:
 				out = append(out, "trust domain "+name+" proves no signing time")
-			case len(t.Keys) > 0 && p.spec.limitsAge():
+			case len(t.Keys) > 0 && p.limitsAge():
 				// A certificate is valid for minutes. A key is for years, and anybody can have its signatures stamped anew.
 				out = append(out, "ages under trust domain "+name+" are those of the timestamp: a key's signature may be older")
 			}
@@ -178,7 +199,8 @@ func (j *judgement) run() (findings []stemma.Finding, level stemma.Level) {
 			findings, level = []stemma.Finding{j.finding(imageAuthentic(), panicked(p))}, 0
 		}
 	}()
-	rules := slices.DeleteFunc(Rules(), func(r Rule) bool { return !r.inForce(j.policy) })
+	current, _, _ := j.approval()
+	rules := slices.DeleteFunc(Rules(), func(r Rule) bool { return !j.asks(r) || current != nil && !underApproval(r) })
 	if j.evidence = j.target.evidence; j.evidence == nil {
 		return j.nothing(rules), 0
 	}
@@ -420,8 +442,9 @@ func guard(check func() result) (r result) {
 func (j *judgement) finding(rule Rule, r result) stemma.Finding {
 	f := stemma.Finding{
 		Rule: rule.ID, Outcome: r.outcome, Reason: r.reason, Title: rule.Title, Got: r.got, Want: r.want, Detail: r.detail,
-		Proof: r.proof, Policy: j.policy.name, Where: j.policy.where(cmp.Or(r.path, "match")), Platform: j.target.platform, Of: j.target.of,
+		Proof: r.proof, Policy: j.policy.name, Where: cmp.Or(r.place, j.policy.where(cmp.Or(r.path, "match"))), Platform: j.target.platform, Of: j.target.of,
 	}
+	f.Items = r.items
 	f.Cites = slices.Compact(slices.Sorted(slices.Values(r.cites)))
 	switch r.outcome {
 	case stemma.Pass:

@@ -54,11 +54,17 @@ type loaded struct {
 	places   map[string]position
 	shared   map[string]position // of the PolicySet
 	file     string
+	distrust []*distrusted
+
+	alternatives []*loaded       // the policy with the blocks of each of anyOf
+	alternative  string          // name of the alternative that this is
+	at           string          // and where it stands: anyOf[1]
+	blocks       map[string]bool // that stand there
 }
 
 // where is file:line of a path below spec, in the policy or in the set, or of the nearest thing above it.
 func (p *loaded) where(path string) string {
-	path = "spec." + path
+	path = "spec." + p.place(path)
 	for {
 		if at, ok := p.places[path]; ok {
 			return at.String()
@@ -152,6 +158,11 @@ func (l *loader) document(d *decoder, n *yaml.Node) {
 		var doc distrustDocument
 		d.decode(n, &doc, "")
 		d.header(n, doc.document)
+		for _, other := range l.set.distrust {
+			if other.name == doc.Metadata.Name && other.name != "" {
+				d.failAt("metadata.name", n, "give it another name", "a second Distrust named %q", other.name)
+			}
+		}
 		l.set.distrust = append(l.set.distrust, &distrusted{name: doc.Metadata.Name, spec: doc.Spec, places: d.places, file: d.file})
 		l.later(d, n, func(c *checker) { c.distrust(doc.Spec) })
 	case "":
@@ -214,7 +225,10 @@ func (l *loader) finish(files []File) {
 	all := []entry{{KindSet, l.set.Name, canonical(reflect.ValueOf(l.set.spec))}}
 	for _, p := range l.set.policies {
 		e := entry{KindPolicy, p.name, canonical(reflect.ValueOf(p.spec))}
-		p.id, p.shared = digest(e), l.set.places
+		p.id, p.shared, p.distrust = digest(e), l.set.places, l.set.distrust
+		for _, a := range p.alternatives {
+			a.id, a.shared, a.distrust = p.id, p.shared, p.distrust
+		}
 		all = append(all, e)
 	}
 	for _, x := range l.set.distrust {
@@ -229,9 +243,13 @@ func (l *loader) finish(files []File) {
 type checker struct {
 	d   *decoder
 	top *yaml.Node
+	of  *loaded // the alternative that is checked
 }
 
 func (c *checker) fail(path, hint, format string, args ...any) {
+	if rest, ok := strings.CutPrefix(path, "spec."); ok && c.of != nil {
+		path = "spec." + c.of.place(rest)
+	}
 	c.d.failAt(path, c.top, hint, format, args...)
 }
 
@@ -330,7 +348,22 @@ func (c *checker) policy(s *Set, p *loaded) {
 	}
 	c.images("spec.match.images", spec.Match.Images...)
 	c.images("spec.match.except", spec.Match.Except...)
-	if spec.Signature == nil && spec.Provenance == nil {
+	c.alternatives(p)
+	if len(p.alternatives) == 0 {
+		c.blocks(p)
+	}
+	for _, a := range p.alternatives {
+		c.of = a
+		c.blocks(a)
+		c.of = nil
+	}
+	c.approvals(p)
+}
+
+// blocks checks what a policy, or one of its alternatives, requires.
+func (c *checker) blocks(p *loaded) {
+	spec := &p.spec
+	if spec.Signature == nil && spec.Provenance == nil && spec.SBOM == nil && spec.Vulnerabilities == nil && len(spec.Attestations) == 0 {
 		c.fail("spec", "write a provenance or a signature block", "the policy requires nothing, so it could never allow an image")
 		return
 	}
@@ -353,7 +386,6 @@ func (c *checker) policy(s *Set, p *loaded) {
 	}
 	c.inputs(p)
 	c.bom(p)
-	c.approvals(p)
 }
 
 // images refuses patterns that no canonical repository name can match, so that nobody believes to be protected by them.

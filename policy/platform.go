@@ -136,6 +136,14 @@ type target struct {
 	listings []listing
 }
 
+// digest is what is judged.
+func (t target) digest() stemma.Digest {
+	if t.evidence == nil {
+		return t.of
+	}
+	return t.evidence.Image.Digest
+}
+
 // listing is what image.platform says of one platform.
 type listing struct {
 	platform string

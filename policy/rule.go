@@ -19,6 +19,8 @@ type Rule struct {
 
 	// inForce reports whether the policy asks for it.
 	inForce func(*loaded) bool
+	// asked, where it is set, reports whether the situation asks for it, whatever the policy says.
+	asked func(stemma.Situation) bool
 	// Exactly one of the three is set: a requirement of the image as a whole, of the provenance that is judged, or of what
 	// an index lists.
 	image     func(*judgement) result
@@ -31,7 +33,7 @@ func Rules() []Rule {
 	rules := []Rule{
 		imageAuthentic(), imagePlatform(), signatureBy(),
 		provenancePresent(), builderApproved(), builderTrigger(), builderRunner(),
-		provenanceFormat(), provenanceLevel(), provenanceAge(), provenanceConsistent(), provenanceAgreement(), provenanceWhole(),
+		provenanceFormat(), provenanceLevel(), provenanceAge(), provenanceConsistent(), provenanceAgreement(), provenanceRun(), provenanceBuilders(), provenanceWhole(),
 		sourceRepository(), sourceRef(),
 	}
 	return slices.Concat(rules, builderRules(), expectRules(), inputRules(), bomRules(), approvalRules())
@@ -60,6 +62,9 @@ type result struct {
 	path    string // of the requirement in the policy, below spec
 	cites   []stemma.Digest
 	needs   string // the rule whose outcome this is, for want of anything to judge
+
+	items []string // where several things are wrong, a line for each
+	place string   // where the requirement stands, if that is not in the policy
 
 	advisory bool // an Unknown that is reported and does not count
 }

@@ -144,18 +144,6 @@ func provenanceConsistent() Rule {
 	}
 }
 
-func provenanceAgreement() Rule {
-	return Rule{
-		ID:      "provenance.agreement",
-		Title:   "valid provenances of this image disagree",
-		Why:     "An image has one origin. Two authentic statements that name different sources or builders mean that one of them is false, or that somebody attested an image that is not theirs.",
-		Fix:     "find out who signed the other provenance, and why",
-		Since:   "0.1",
-		inForce: hasProvenance,
-		image:   checkAgreement,
-	}
-}
-
 // bundles lists the distinct pieces of evidence that are provenance of this image: one that was found in three places is
 // one (GHSA-c346).
 func (j *judgement) bundles() []stemma.Digest {
@@ -165,65 +153,6 @@ func (j *judgement) bundles() []stemma.Digest {
 	}
 	slices.Sort(all)
 	return slices.Compact(all)
-}
-
-// checkAgreement compares all authenticated provenance, approved or not: a good one does not silence a bad one.
-func checkAgreement(j *judgement) result {
-	if len(j.candidates) == 0 {
-		return j.dependent()
-	}
-	cites := j.bundles()
-	for _, f := range []stemma.Field{stemma.FieldRepository, stemma.FieldCommit} {
-		// Each is compared with the first that states the value, not with the first: that one may state nothing.
-		var first *candidate
-		for _, c := range j.candidates {
-			value := c.provenance.Value(f)
-			switch {
-			case value == "":
-			case first == nil:
-				first = c
-			case value != first.provenance.Value(f):
-				return result{
-					outcome: stemma.Fail, reason: stemma.ReasonDisagreement,
-					got:   fmt.Sprintf("%s %s, by %s", f, value, describe(c.attestation.Signer)),
-					want:  fmt.Sprintf("%s %s, by %s", f, first.provenance.Value(f), describe(first.attestation.Signer)),
-					proof: proof(c.attestation), path: "provenance", cites: cites,
-				}
-			}
-		}
-	}
-	first := j.candidates[0]
-	for _, c := range j.candidates[1:] {
-		if first.accepted() && !c.accepted() && !j.acceptedElsewhere(c) {
-			return result{
-				outcome: stemma.Fail, reason: stemma.ReasonDisagreement,
-				got:    "also built by " + describe(c.attestation.Signer),
-				want:   "built by " + describe(first.attestation.Signer) + " only",
-				detail: "an image has one builder; a second one attests it that this policy does not name",
-				proof:  proof(c.attestation), path: "provenance.by", cites: cites,
-			}
-		}
-	}
-	r := pass(fmt.Sprintf("%d provenances that agree", len(cites)), cites...)
-	if len(cites) == 1 {
-		r.got = "one provenance"
-	}
-	if u := j.unseen(stemma.ReasonNoProvenance, "no other provenance that says otherwise", "provenance.agreement"); u != nil {
-		// Anyone who can make a place fail could otherwise stop deploys; it is said and does not refuse, unless the policy
-		// asks for more.
-		u.got, u.cites, u.fix = r.got+", as far as could be seen", cites, remedy(u.reason)
-		u.advisory = j.spec.Provenance.Agreement != AgreementComplete
-		return *u
-	}
-	return r
-}
-
-// acceptedElsewhere reports whether the same piece of evidence is authentic under another trust domain, too, and accepted
-// there: it is no second builder.
-func (j *judgement) acceptedElsewhere(c *candidate) bool {
-	return slices.ContainsFunc(j.candidates, func(o *candidate) bool {
-		return o.accepted() && o.provenance.Bundle == c.provenance.Bundle && distinctID(o.attestation.Signer) == distinctID(c.attestation.Signer)
-	})
 }
 
 func provenanceWhole() Rule {

@@ -86,7 +86,7 @@ func TestAgreementOfAll(t *testing.T) {
 	// An image has one builder: a stranger's provenance that says the same is a disagreement, too.
 	only(t, evaluate(t, f0Policy, func(e *stemma.Evidence) {
 		add(e, "stranger", githubSigner("https://github.com/evil/x/.github/workflows/y.yml@refs/heads/main"))
-	}), "provenance.agreement", stemma.ReasonDisagreement)
+	}), "provenance.builders", stemma.ReasonDisagreement)
 	// The same bundle, authentic under a second trust domain, is no second builder.
 	twin := func(e *stemma.Evidence) {
 		a := e.Attestations[0]
@@ -341,7 +341,7 @@ func TestSummary(t *testing.T) {
 		Name: "app", Mode: "enforce", Images: []string{"ghcr.io/acme/{service}", "except ghcr.io/acme/x"}, NotRequired: []string{"signature", "inputs", "sbom", "vulnerabilities", "attestations"}, Trust: []string{PublicGood},
 		Rules: []string{
 			"image.authentic", "image.platform", "provenance.present", "builder.approved", "builder.trigger", "builder.runner", "provenance.format", "provenance.level",
-			"provenance.age", "provenance.consistent", "provenance.agreement", "provenance.whole", "source.repository", "source.ref",
+			"provenance.age", "provenance.consistent", "provenance.agreement", "provenance.run", "provenance.builders", "provenance.whole", "source.repository", "source.ref",
 		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
