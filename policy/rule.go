@@ -34,7 +34,7 @@ func Rules() []Rule {
 		imageAuthentic(), imagePlatform(), signatureBy(),
 		provenancePresent(), builderApproved(), builderTrigger(), builderRunner(),
 		provenanceFormat(), provenanceLevel(), provenanceAge(), provenanceConsistent(), provenanceAgreement(), provenanceRun(), provenanceBuilders(), provenanceWhole(),
-		sourceRepository(), sourceRef(),
+		sourceRepository(), sourceIdentity(), sourceRef(),
 	}
 	return slices.Concat(rules, builderRules(), expectRules(), inputRules(), bomRules(), approvalRules())
 }

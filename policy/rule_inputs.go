@@ -1,3 +1,270 @@
 package policy
 
-func inputRules() []Rule { return nil }
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"stemma"
+)
+
+// inputRules are the requirements on what went into a build. None of them passes for want of anything to judge: where
+// nothing is named at all, inputs.present fails, and what a builder does not name inputs.unreported says.
+func inputRules() []Rule {
+	rules := []Rule{inputsPresent()}
+	for _, l := range inputLists() {
+		rules = append(rules, l.rule())
+	}
+	return append(rules, inputsUnreported(), inputsDigests(), inputsDeclared(), inputsParameters(), inputsHermetic())
+}
+
+// inputList is an allow-list for one kind of inputs.
+type inputList struct {
+	kind     stemma.InputKind
+	key      string // in the block inputs
+	one      string // what one of them is called
+	patterns func(*Inputs) []Pattern
+	title    string
+	why      string
+	fix      string
+}
+
+func inputLists() []inputList {
+	return []inputList{
+		{
+			stemma.InputImage, "images", "image", func(i *Inputs) []Pattern { return i.Images },
+			"built from or with an image that is not accepted",
+			"What the base image holds, the built one holds; and an image that only a stage used could have written anything into it.",
+			"build from an accepted image, or add the repository to inputs.images after a review",
+		},
+		{
+			stemma.InputGit, "git", "git input", func(i *Inputs) []Pattern { return i.Git },
+			"a repository went into the build that is not accepted",
+			"A second repository that the build clones is source code, too, and no review of the first one saw it.",
+			"build without it, or add the repository to inputs.git after a review",
+		},
+		{
+			stemma.InputHTTP, "http", "http input", func(i *Inputs) []Pattern { return i.HTTP },
+			"a file was fetched from an address that is not accepted",
+			"Whoever controls the server controls what the next build gets from it.",
+			"fetch it from an accepted place, or add the address to inputs.http after a review",
+		},
+		{
+			stemma.InputAction, "actions", "action", func(i *Inputs) []Pattern { return i.Actions },
+			"an action, workflow or task took part in the build that is not accepted",
+			"An action runs with the rights of the job: one that was taken over has put code into what thousands of projects released.",
+			"build without it, or add its repository to inputs.actions after a review",
+		},
+		{
+			stemma.InputPackage, "packages", "package", func(i *Inputs) []Pattern { return i.Packages },
+			"a package came from a host, or has a name, that is not accepted",
+			"A public registry that holds a package under the name of an internal one is asked first by some tools (dependency confusion).",
+			"fetch packages through an accepted host, or add the host or the package URL to inputs.packages after a review",
+		},
+	}
+}
+
+func (l inputList) rule() Rule {
+	return Rule{
+		ID: "inputs." + l.key, Title: l.title, Why: l.why, Fix: l.fix, Since: "0.1",
+		inForce: hasInputs(func(i *Inputs) bool { return len(l.patterns(i)) > 0 }),
+		each:    l.check,
+	}
+}
+
+// hasInputs makes an inForce of what a rule asks the block for.
+func hasInputs(asks func(*Inputs) bool) func(*loaded) bool {
+	return func(p *loaded) bool { return p.spec.Inputs != nil && p.spec.Provenance != nil && asks(p.spec.Inputs) }
+}
+
+// constrained reports whether the block says something of inputs, not only of parameters or the network.
+func constrained(i *Inputs) bool {
+	return i.Digests != "" || i.Declared != "" || listed(i)
+}
+
+func listed(i *Inputs) bool {
+	return slices.ContainsFunc(inputLists(), func(l inputList) bool { return len(l.patterns(i)) > 0 })
+}
+
+func inputsPresent() Rule {
+	return Rule{
+		ID:      "inputs.present",
+		Title:   "the provenance names no inputs at all",
+		Why:     "A list that is compared with nothing would always be met: a builder that leaves its dependencies out would pass every one (GHSA-vmvj).",
+		Fix:     "build with a builder that names what it resolved (BuildKit: provenance with mode=max), or remove the inputs block for this builder",
+		Since:   "0.1",
+		inForce: hasInputs(constrained),
+		each: func(_ *judgement, c *candidate) result {
+			if n := len(c.provenance.Inputs); n > 0 {
+				return pass(count(n, "input"), c.provenance.Bundle)
+			}
+			return result{
+				outcome: stemma.Fail, reason: stemma.ReasonNoInputs, got: "no inputs", want: "the inputs that the build resolved",
+				proof: proof(c.attestation), path: "inputs",
+			}
+		},
+	}
+}
+
+// withoutInputs is the result of a rule about inputs where none is named.
+func withoutInputs(path string) result {
+	return result{
+		outcome: stemma.Fail, reason: stemma.ReasonNoInputs, got: "no inputs", want: "the inputs that the build resolved", path: path,
+		needs: "inputs.present",
+	}
+}
+
+func (l inputList) check(j *judgement, c *candidate) result {
+	path := "inputs." + l.key
+	if len(c.provenance.Inputs) == 0 {
+		return withoutInputs(path)
+	}
+	list, n := l.patterns(j.spec.Inputs), 0
+	var bad []string
+	for i := range c.provenance.Inputs {
+		in := &c.provenance.Inputs[i]
+		if in.Kind != l.kind || l.kind == stemma.InputGit && isSource(in, c.provenance) {
+			continue
+		}
+		n++
+		if !slices.ContainsFunc(list, func(p Pattern) bool { return matchesInput(p, in, j.vars) }) {
+			bad = append(bad, inputItem(in))
+		}
+	}
+	switch {
+	case n == 0:
+		// Whether that is so because there are none or because the builder does not name them, inputs.unreported says.
+		return result{outcome: stemma.NotApplicable}
+	case len(bad) == 0:
+		return pass(count(n, l.one)+", accepted", c.provenance.Bundle)
+	}
+	return several(c, result{
+		outcome: stemma.Fail, reason: stemma.ReasonInput, want: "only " + anyPattern(list, j.vars), path: path,
+	}, bad, fmt.Sprintf("%d of %s", len(bad), count(n, l.one)))
+}
+
+// isSource reports whether an input is the source itself, which source.repository judges.
+func isSource(in *stemma.Input, p *stemma.Provenance) bool {
+	return in.Canonical != "" && in.Canonical == p.Value(stemma.FieldRepository)
+}
+
+// matchesInput compares the one name of an input with a pattern. What has no single meaning has no name, and an empty
+// one matches nothing.
+func matchesInput(p Pattern, in *stemma.Input, vars map[string]string) bool {
+	name := in.Canonical
+	switch in.Kind {
+	case stemma.InputGit:
+		p = foldGitHub(p)
+	case stemma.InputAction:
+		p = foldAction(p)
+	case stemma.InputPackage:
+		if host, ok := packageHost(p); ok {
+			_, ok = host.match(in.Host, nil)
+			return ok && name != ""
+		}
+		// A purl writes the '@' of a scope as %40, which no pattern can hold.
+		name = strings.ReplaceAll(name, "/%40", "/@")
+	}
+	_, ok := p.match(name, vars)
+	return ok
+}
+
+// packageHost is the host of a pattern HOST/**, which stands for all packages that come from there.
+func packageHost(p Pattern) (Pattern, bool) {
+	host, ok := strings.CutSuffix(string(p), "/**")
+	return Pattern(host), ok && !strings.Contains(host, "/") && !strings.HasPrefix(host, "pkg:")
+}
+
+// foldAction lower-cases owner and repository of a pattern for actions on GitHub, where case does not distinguish them.
+func foldAction(p Pattern) Pattern {
+	first, _, _ := strings.Cut(string(p), "/")
+	if strings.ContainsAny(first, ".:") {
+		return foldGitHub(p)
+	}
+	parts := strings.Split(string(p), "/")
+	for i := range min(2, len(parts)) {
+		if !strings.HasPrefix(parts[i], "{") {
+			parts[i] = strings.ToLower(parts[i])
+		}
+	}
+	return Pattern(strings.Join(parts, "/"))
+}
+
+// Bounds of what a finding lists.
+const (
+	maxItems    = 50
+	maxItemName = 200 // characters
+)
+
+// inputItem is the line of a finding about one input: "docker.io/evil/base@sha256:1234… (/resolvedDependencies/3)".
+func inputItem(in *stemma.Input) string {
+	text := shortened(in.Canonical)
+	if text == "" {
+		text = fmt.Sprintf("%q, which has no single meaning,", shortened(cmp.Or(in.URI, in.Name, "(no URI)")))
+	}
+	switch {
+	case in.Pinned():
+		text += "@" + shownDigest(in)
+	case in.Version != "" && in.Kind == stemma.InputImage:
+		text += ":" + shortened(in.Version)
+	case in.Version != "":
+		text += "@" + shortened(in.Version)
+	}
+	if in.Kind == stemma.InputPackage && in.Host != "" {
+		text += " from " + shortened(in.Host)
+	}
+	return text + " (" + shortened(in.Where) + ")"
+}
+
+// shownDigest is the digest that names an input, whatever the order in which several are written.
+func shownDigest(in *stemma.Input) string {
+	best := ""
+	for _, alg := range slices.Sorted(maps.Keys(in.Digest)) {
+		one := stemma.Input{Kind: in.Kind}
+		one.Digest = map[string]string{alg: in.Digest[alg]}
+		if !one.Pinned() {
+			continue
+		}
+		if alg == "sha256" || best == "" {
+			best = stemma.Digest(alg + ":" + in.Digest[alg]).Short()
+		}
+	}
+	return best
+}
+
+func shortened(s string) string {
+	if r := []rune(s); len(r) > maxItemName {
+		return string(r[:maxItemName]) + "…"
+	}
+	return s
+}
+
+// several makes a finding of all that is wrong with a provenance, a line for each, in an order that is not the one in
+// which the builder wrote them.
+func several(c *candidate, r result, items []string, got string) result {
+	slices.Sort(items)
+	r.got = items[0]
+	if len(items) > 1 {
+		r.got = got + ", such as " + items[0]
+	}
+	r.items, r.proof = items, cmp.Or(r.proof, proof(c.attestation))
+	if n := len(items) - maxItems; n > 0 {
+		r.items = append(items[:maxItems:maxItems], fmt.Sprintf("and %d more", n))
+	}
+	return r
+}
+
+// anyPattern lists patterns for people.
+func anyPattern(list []Pattern, vars map[string]string) string {
+	var texts []string
+	for i, p := range list {
+		if i == 5 {
+			texts = append(texts, fmt.Sprintf("%d more", len(list)-i))
+			break
+		}
+		texts = append(texts, p.expand(vars))
+	}
+	return strings.Join(texts, " or ")
+}

@@ -1,8 +1,8 @@
 package policy
 
 import (
-	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"stemma"
@@ -58,6 +58,54 @@ func sourceRef() Rule {
 	}
 }
 
+func sourceIdentity() Rule {
+	return Rule{
+		ID:      "source.identity",
+		Title:   "the source repository, or its owner, has another number than accepted",
+		Why:     "A name is given away when an account is renamed or deleted, and whoever takes it builds under it. The number of a repository and of its owner is never given twice.",
+		Fix:     "deploy an image that was built from the very repository that source.repositoryIDs and source.ownerIDs mean; if it was recreated, add its new number after a review",
+		Since:   "0.1",
+		inForce: func(p *loaded) bool {
+			return p.spec.Source != nil && len(p.spec.Source.RepositoryIDs)+len(p.spec.Source.OwnerIDs) > 0
+		},
+		each: func(j *judgement, c *candidate) result {
+			var got []string
+			for _, id := range []struct {
+				field stemma.Field
+				key   string
+				list  []string
+			}{
+				{stemma.FieldRepositoryID, "repositoryIDs", j.spec.Source.RepositoryIDs},
+				{stemma.FieldOwnerID, "ownerIDs", j.spec.Source.OwnerIDs},
+			} {
+				if len(id.list) == 0 {
+					continue
+				}
+				claim := c.provenance.Claims[id.field]
+				r := result{
+					outcome: stemma.Fail, got: string(id.field) + " " + claim.Value, want: string(id.field) + " " + strings.Join(id.list, " or ") + ", said by certificate",
+					proof: proof(c.attestation), path: "source." + id.key,
+				}
+				switch {
+				case claim.Value == "":
+					r.reason, r.got = stemma.ReasonNotStated, string(id.field)+" not stated"
+					return r
+				case claim.By != stemma.SaidByCertificate:
+					// Whoever writes the name into the provenance writes the number that fits it, too.
+					r.reason, r.got = stemma.ReasonSaidBy, r.got+", said by "+grade(claim.By)
+					r.fix = "build with a builder whose certificate states it"
+					return r
+				case !slices.Contains(id.list, claim.Value):
+					r.reason, r.got = stemma.ReasonRepository, r.got+" ("+claim.Where+")"
+					return r
+				}
+				got = append(got, r.got)
+			}
+			return pass(strings.Join(got, ", ")+", said by certificate", c.provenance.Bundle)
+		},
+	}
+}
+
 func exceptionPath(i int) string { return fmt.Sprintf("source.exceptions[%d].repository", i) }
 
 // foldGitHub lower-cases a pattern for GitHub's hosts, where two names that differ only in case are the same repository.
@@ -77,7 +125,7 @@ func foldGitHub(p Pattern) Pattern {
 
 // claimed judges one claim of the provenance: its value, and whether it is said by somebody whose word is enough.
 func (j *judgement) claimed(c *candidate, field stemma.Field, reason stemma.Reason, want, path string, ok func(string) bool) result {
-	need := stemma.Grade(cmp.Or(string(j.spec.Source.SaidBy), string(stemma.SaidByCertificate)))
+	need := j.grade()
 	claim := c.provenance.Claims[field]
 	r := result{outcome: stemma.Fail, got: claim.Value, want: want, proof: proof(c.attestation), path: path}
 	switch {
@@ -85,7 +133,7 @@ func (j *judgement) claimed(c *candidate, field stemma.Field, reason stemma.Reas
 		r.reason, r.got = stemma.ReasonNotStated, "not stated"
 	case claim.By.Rank() < need.Rank():
 		r.reason = stemma.ReasonSaidBy
-		by := cmp.Or(string(claim.By), "nobody")
+		by := grade(claim.By)
 		r.got = claim.Value + ", said by " + by
 		r.want = want + ", said by " + string(need) + " or better"
 		if j.spec.Source.SaidBy != "" {

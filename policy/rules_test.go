@@ -144,7 +144,7 @@ func TestRules(t *testing.T) {
 			name += "/" + string(c.reason)
 		}
 		t.Run(name, func(t *testing.T) {
-			d := judged(t, c)
+			d := judgedCase(t, c)
 			f := finding(t, d, c.rule)
 			if f.Outcome != c.outcome || f.Reason != c.reason {
 				t.Errorf("%s %s, want %s %s\n%s", f.Outcome, f.Reason, c.outcome, c.reason, render(d))
