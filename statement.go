@@ -13,8 +13,11 @@ const (
 	StatementV01 = "https://in-toto.io/Statement/v0.1"
 	StatementV1  = "https://in-toto.io/Statement/v1"
 
+	PredicateSLSAv01 = "https://slsa.dev/provenance/v0.1"
 	PredicateSLSAv02 = "https://slsa.dev/provenance/v0.2"
 	PredicateSLSAv1  = "https://slsa.dev/provenance/v1"
+
+	PredicateVSAv1 = "https://slsa.dev/verification_summary/v1"
 
 	// PredicateCosignSign is what cosign 3 signs when asked to sign an image: a statement with an empty predicate.
 	PredicateCosignSign = "https://sigstore.dev/cosign/sign/v1"
@@ -45,6 +48,9 @@ type Statement struct {
 	Subject       []ResourceDescriptor `json:"subject"`
 	PredicateType string               `json:"predicateType"`
 	Predicate     json.RawMessage      `json:"predicate,omitempty"`
+	// SLSAProvenance is the copy of the predicate that Google Cloud Build signs beside it. Nothing is read from it; the
+	// two must say the same.
+	SLSAProvenance json.RawMessage `json:"slsaProvenance,omitempty"`
 }
 
 // ParseStatement reads the payload of an envelope with the strict reader and holds it to the Attestation Framework:

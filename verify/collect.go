@@ -173,6 +173,39 @@ func (c *collector) file(ctx context.Context, f *oci.Found, e *stemma.Evidence, 
 	}
 }
 
+// sources looks again at what is about none of the image's digests: a verification summary may be about the commit that
+// its provenance names. It is filed as that, and nothing that is said of the image rests on it.
+func (c *collector) sources(f *oci.Found, e *stemma.Evidence) {
+	for i, child := range f.Children {
+		c.sources(child, e.Platforms[i])
+	}
+	art := c.artifact(f)
+	for _, p := range e.Provenance {
+		if commit := p.Value(stemma.FieldCommit); commit != "" {
+			art.Commits = append(art.Commits, commit)
+		}
+	}
+	if c.auth == nil || len(art.Commits) == 0 {
+		return
+	}
+	for _, raw := range f.Raw {
+		id := raw.ID()
+		i := slices.IndexFunc(e.Rejected, func(r stemma.Rejection) bool { return r.Bundle == id && r.Reason == stemma.ReasonSubjectMismatch })
+		if i < 0 {
+			continue
+		}
+		a, rejection := c.auth.Authenticate(raw, art)
+		if rejection != nil {
+			continue
+		}
+		if said, err := predicate.Read(*a); err == nil && said.VSA != nil {
+			e.Rejected = slices.Delete(e.Rejected, i, i+1)
+			e.Attestations = append(e.Attestations, *a)
+			add(e, said)
+		}
+	}
+}
+
 // about says of which manifests a piece verifies as evidence. It is verified again only as long as it turns out to be
 // about something else: what does not verify for one does not for another, and what does names all that it is about.
 func (c *collector) about(ctx context.Context, raw stemma.Raw, f *oci.Found) (image bool, children []int) {

@@ -167,6 +167,7 @@ func (v *Verifier) collect(ctx context.Context, r Request, lazy bool) (*stemma.E
 	c := &collector{auth: v.auth, at: r.Situation.At, image: called}
 	evidence := c.node(ctx, found)
 	c.file(ctx, found, evidence, extra)
+	c.sources(found, evidence)
 	if err := ctx.Err(); err != nil {
 		// What was not verified in time is missing, and nobody may take it for absent (INV-2).
 		return nil, &Error{Kind: Unreachable, Err: fmt.Errorf("verifying evidence of %s: %w", evidence.Image, err), Hint: "nothing is known to be wrong with the image; allow more time with --timeout, or try again"}

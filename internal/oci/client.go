@@ -69,7 +69,9 @@ type Found struct {
 	Manifest            []byte        // exact bytes; Image.Digest is their digest
 	Config              stemma.Digest // the config that the manifest names, of a container image; "" for anything else
 	Platform            stemma.Platform
-	AttestationManifest bool // a BuildKit attestation manifest (unknown/unknown), not something that runs
+	Annotations         map[string]string // of the manifest, as its producer wrote them
+	Labels              map[string]string // of the config, alike; nil when it was not read
+	AttestationManifest bool              // a BuildKit attestation manifest (unknown/unknown), not something that runs
 
 	Raw         []stemma.Raw         // possible evidence about this manifest, by ID; Of is its digest
 	Places      []stemma.Place       // where was looked, in a fixed order; Of may be Config, which services are asked about, too

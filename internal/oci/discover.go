@@ -93,6 +93,7 @@ type node struct {
 
 	places      []*place
 	platform    stemma.Platform
+	labels      map[string]string // of the config, when it was read
 	referrers   []*referrer
 	candidates  []*candidate
 	known       map[stemma.Digest]*candidate
@@ -358,14 +359,15 @@ func (d *discovery) opened(n *node) []task {
 		return nil
 	}
 	tasks := d.services(n, config.Digest, 1)
-	if untold {
-		tasks = append(tasks, task{run: func(ctx context.Context) { d.readPlatform(ctx, n, *config) }})
+	if untold || d.want == nil || d.want.Unsigned {
+		tasks = append(tasks, task{run: func(ctx context.Context) { d.readConfig(ctx, n, *config, untold) }})
 	}
 	return tasks
 }
 
-// readPlatform takes the platform from the config of a manifest that no index gives one.
-func (d *discovery) readPlatform(ctx context.Context, n *node, config descriptor) {
+// readConfig takes the labels from a config, and of a manifest that no index gives a platform, that. Labels are what the
+// producer wrote; that they could not be read hides nothing that anybody would believe.
+func (d *discovery) readConfig(ctx context.Context, n *node, config descriptor, untold bool) {
 	data, err := d.at(n)[0].blob(ctx, config, maxManifest)
 	var p platform
 	if err == nil {
@@ -373,7 +375,18 @@ func (d *discovery) readPlatform(ctx context.Context, n *node, config descriptor
 	}
 	switch l, ok := d.at(n)[0].(*layout); {
 	case err == nil:
-		n.platform = p.value()
+		var c struct {
+			Config struct {
+				Labels map[string]string `json:"Labels"`
+			} `json:"config"`
+		}
+		if stemma.DecodeJSON(data, &c) == nil {
+			n.labels = c.Config.Labels
+		}
+		if untold {
+			n.platform = p.value()
+		}
+	case !untold:
 	case ok && isMissing(err) && !l.holdsAny(n.doc.body.Layers):
 		// Layouts of evidence alone have no configs, and need none.
 	default:

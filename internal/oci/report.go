@@ -19,6 +19,7 @@ func (d *discovery) found(n *node, repository string) *Found {
 	f := &Found{
 		Image: stemma.Image{Repository: repository, Digest: n.doc.digest}, MediaType: n.doc.mediaType, ArtifactType: n.doc.body.ArtifactType,
 		Manifest: n.doc.data, Platform: n.platform, AttestationManifest: n.idle(), Raw: n.raw, Statements: n.statements,
+		Annotations: n.doc.body.Annotations, Labels: n.labels,
 	}
 	n.result = f
 	if config := n.config(); config != nil && config.check(maxManifest) == nil && !n.idle() {

@@ -37,6 +37,9 @@ type Artifact struct {
 	// Config is the config that Content names, or "". A statement about it is about the artifact's family, and bound as
 	// via-config.
 	Config stemma.Digest
+	// Commits are what the artifact was built from, as its provenance says. A verification summary about one of them is
+	// bound as source: it says nothing of the artifact.
+	Commits []string
 	Now    time.Time // judges the keys of domains with Time None, and nothing else
 }
 
@@ -528,6 +531,11 @@ func (v *verified) bind(art Artifact) (stemma.Binding, *refusal) {
 				return stemma.Binding{Kind: stemma.BindingViaConfig, Member: art.Config, Subject: of}, nil
 			}
 		}
+		if reason == stemma.ReasonSubjectMismatch && v.statement.PredicateType == stemma.PredicateVSAv1 {
+			if of, ok := aboutCommit(v.statement, art.Commits); ok {
+				return stemma.Binding{Kind: stemma.BindingSource, Subject: of}, nil
+			}
+		}
 		if reason != "" {
 			return b, refuse(reason, "%s", detail)
 		}
@@ -541,6 +549,19 @@ func (v *verified) bind(art Artifact) (stemma.Binding, *refusal) {
 		return b, v.bindMessage(art)
 	}
 	return b, nil
+}
+
+// aboutCommit finds the subject that is one of the commits. "gitCommit" is their name in in-toto; a digest of content is
+// never taken for one.
+func aboutCommit(s *stemma.Statement, commits []string) (stemma.ResourceDescriptor, bool) {
+	for _, sub := range s.Subject {
+		for _, alg := range []string{"gitCommit", "sha1"} {
+			if c := sub.Digest[alg]; stemma.IsCommit(c) && slices.Contains(commits, c) {
+				return sub, true
+			}
+		}
+	}
+	return stemma.ResourceDescriptor{}, false
 }
 
 func (v *verified) bindMessage(art Artifact) *refusal {
