@@ -40,7 +40,7 @@ type Artifact struct {
 	// Commits are what the artifact was built from, as its provenance says. A verification summary about one of them is
 	// bound as source: it says nothing of the artifact.
 	Commits []string
-	Now    time.Time // judges the keys of domains with Time None, and nothing else
+	Now     time.Time // judges the keys of domains with Time None, and nothing else
 }
 
 // New checks that the domains are told apart by name, certificate authority and key.
