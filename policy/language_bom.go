@@ -1,6 +1,9 @@
 package policy
 
-// BOM requires a software bill of materials about this very image.
+import "go.yaml.in/yaml/v3"
+
+// BOM requires a software bill of materials about this very image. Any that meets all of it is enough; with atLeast, one
+// each of as many distinct signers.
 type BOM struct {
 	By             By       `yaml:"by,required"`    // names of signers or builders
 	Formats        []string `yaml:"formats"`        // spdx, cyclonedx
@@ -10,7 +13,7 @@ type BOM struct {
 	Elements       string   `yaml:"elements"`       // ntia: supplier, name, version, identifier, dependencies, author and time
 }
 
-// Vulnerabilities requires a scan of this very image.
+// Vulnerabilities requires a scan of this very image. Every scan that counts must be clean, not only one of them.
 type Vulnerabilities struct {
 	By     By       `yaml:"by,required"`   // names of signers whose scans count
 	MaxAge Duration `yaml:"maxAge"`        // of the proven signing time, and of what the scan says of itself
@@ -18,13 +21,39 @@ type Vulnerabilities struct {
 	VEX    []string `yaml:"vex"`           // names of signers whose word that a vulnerability does not affect the image counts
 }
 
-// Attested asks for an attestation of any type about this very image.
+// Attested asks for an attestation of any type about this very image. Any that meets all of it is enough, whatever others
+// of its type say; with atLeast, one each of as many distinct signers.
 type Attested struct {
-	Type   string            `yaml:"type,required"` // predicate type
-	By     By                `yaml:"by,required"`   // names of signers or builders
-	MaxAge Duration          `yaml:"maxAge"`        // of the proven signing time
-	Values map[string]Values `yaml:"values"`        // JSON pointers into the predicate, each with the values that are accepted: {/result: [accepted]}
+	Type   string   `yaml:"type,required"` // predicate type
+	By     By       `yaml:"by,required"`   // names of signers or builders
+	MaxAge Duration `yaml:"maxAge"`        // of the proven signing time
+	Values Pointers `yaml:"values"`        // JSON pointers into the predicate, each with the values that are accepted: {/result: [accepted]}
 }
+
+// Pointers maps JSON pointers (RFC 6901) to the values that are accepted there.
+type Pointers map[string]Values
 
 // Values are accepted values, as text, number or boolean.
 type Values []string
+
+// Words of ConsistentWith.
+const (
+	consistentImage      = "image"
+	consistentProvenance = "provenance"
+	consistentBase       = "base"
+)
+
+// elementsNTIA is the only word that Elements can be.
+const elementsNTIA = "ntia"
+
+// decodeYAML reads pointers, which unlike all other keys that a policy chooses are no names.
+func (p *Pointers) decodeYAML(d *decoder, n *yaml.Node, path string) {
+	*p = Pointers{}
+	d.members(n, path, func(k, value *yaml.Node) {
+		var v Values
+		at := join(path, k.Value)
+		d.at(k, at)
+		v.decodeYAML(d, value, at)
+		(*p)[k.Value] = v
+	})
+}

@@ -12,6 +12,10 @@ import (
 // unseen reports what could not be looked at, as an Unknown, or nil when everything was seen. An absence is a fact only
 // when the look was complete: an answer that never came is neither absence nor guilt.
 func (j *judgement) unseen(absent stemma.Reason, want, path string) *result {
+	return j.blind(kindOf(absent), want, path)
+}
+
+func (j *judgement) blind(k kind, want, path string) *result {
 	if len(j.unavailable) == 0 {
 		return nil
 	}
@@ -26,7 +30,7 @@ func (j *judgement) unseen(absent stemma.Reason, want, path string) *result {
 		r.fix += ", or add --evidence FILE"
 	}
 	// Who adds a place that never answers must not be able to turn a refused forgery into an innocent gap.
-	switch near, rejected := j.nearMiss(absent), nearestRejection(j.evidence.Rejected); {
+	switch near, rejected := j.nearMiss(k), nearestRejection(j.evidence.Rejected); {
 	case near != nil && r.reason != stemma.ReasonTrustRoot:
 		r.got = near.got
 	case rejected != nil && r.reason != stemma.ReasonTrustRoot && progress(rejected.Reason) > 1:
@@ -61,11 +65,19 @@ func remedy(reason stemma.Reason) string {
 // missing is the result for evidence that is not there, of the kind whose absence has the reason absent: what is
 // authentic and does not count explains it best, then what was rejected, what was never there least.
 func (j *judgement) missing(absent stemma.Reason, want, path string) result {
-	if u := j.unseen(absent, want, path); u != nil {
+	return j.absent(kindOf(absent), want, path)
+}
+
+func (j *judgement) absent(k kind, want, path string) result {
+	if u := j.blind(k, want, path); u != nil {
 		return *u
 	}
-	r := result{outcome: stemma.Fail, reason: absent, got: "nothing", want: want, path: path}
-	if near := j.nearMiss(absent); near != nil {
+	r := result{outcome: stemma.Fail, reason: k.absent, got: "nothing", want: want, path: path}
+	unsigned := ""
+	if k.unsigned != nil {
+		unsigned = k.unsigned(j.evidence)
+	}
+	if near := j.nearMiss(k); near != nil {
 		r.reason, r.got, r.want, r.fix, r.proof = near.reason, near.got, near.want, near.fix, near.proof
 		return r
 	}
@@ -76,9 +88,14 @@ func (j *judgement) missing(absent stemma.Reason, want, path string) result {
 		if n := len(j.evidence.Rejected); n > 1 {
 			r.detail = fmt.Sprintf("%d pieces of evidence were rejected; this one came closest", n)
 		}
+		if unsigned != "" {
+			r.detail = strings.TrimPrefix(r.detail+"; there is also "+unsigned, "; ")
+		}
 		return r
 	}
-	if n := len(j.evidence.Unsigned); n > 0 {
+	if unsigned != "" {
+		r.got = unsigned
+	} else if n := len(j.evidence.Unsigned); n > 0 {
 		r.got = fmt.Sprintf("only %s that nobody signed", count(n, "statement"))
 	} else if n := len(j.evidence.Attestations); n > 0 {
 		r.got = fmt.Sprintf("%s of other types", count(n, "attestation"))
@@ -133,26 +150,41 @@ func (j *judgement) misnamed(a *stemma.Attestation) string {
 	return name
 }
 
+// kind is a kind of evidence that can be absent.
+type kind struct {
+	absent   stemma.Reason
+	what     func(e *stemma.Evidence, a *stemma.Attestation) string // what an attestation among e is called if it is of the kind, or ""
+	unsigned func(e *stemma.Evidence) string                        // names what is of the kind and signed by nobody, or ""
+}
+
+// kindOf is signatures, provenance or either, by the reason for their absence.
+func kindOf(absent stemma.Reason) kind {
+	return kind{absent: absent, what: func(e *stemma.Evidence, a *stemma.Attestation) string {
+		switch {
+		case a.Signature && absent != stemma.ReasonNoProvenance:
+			return "a signature"
+		case !a.Signature && absent != stemma.ReasonNoSignature && slices.ContainsFunc(e.Provenance, func(p stemma.Provenance) bool { return p.Bundle == a.Bundle }):
+			return "a provenance"
+		}
+		return ""
+	}}
+}
+
 // near is authentic evidence that does not count.
 type near struct {
 	reason                stemma.Reason
 	got, want, fix, proof string
 }
 
-// nearMiss finds authentic evidence of the kind whose absence has the reason absent, that is about another member of
-// the image's family than the set accepts, or about the same bytes under another name. The choice does not depend on
-// order.
-func (j *judgement) nearMiss(absent stemma.Reason) *near {
+// nearMiss finds authentic evidence of a kind that is about another member of the image's family than the set accepts, or
+// about the same bytes under another name. The choice does not depend on order.
+func (j *judgement) nearMiss(k kind) *near {
 	var all []near
 	look := func(e *stemma.Evidence, why func(a *stemma.Attestation, what string) *near) {
 		for i := range e.Attestations {
 			a := &e.Attestations[i]
-			what := "a signature"
-			if !a.Signature {
-				what = "a provenance"
-			}
-			if a.Signature && absent == stemma.ReasonNoProvenance || !a.Signature && absent == stemma.ReasonNoSignature ||
-				!a.Signature && !slices.ContainsFunc(e.Provenance, func(p stemma.Provenance) bool { return p.Bundle == a.Bundle }) {
+			what := k.what(e, a)
+			if what == "" {
 				continue
 			}
 			if n := why(a, what); n != nil {

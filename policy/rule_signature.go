@@ -22,80 +22,152 @@ func signatureBy() Rule {
 	}
 }
 
-// signatures sorts the signers of the image by what they are to signature.by. Each maps a distinct signer to the names
-// that it fits.
-type signatures struct {
-	fresh, untimed map[string][]string
-	accepted       []string // descriptions
-	tooOld, others []string
-	cites          []stemma.Digest
-	newest         *stemma.Attestation // of the fresh ones
+func checkSignature(j *judgement) result {
+	return j.demand(demand{
+		kind: kindOf(stemma.ReasonNoSignature), what: "a signature", path: "signature",
+		by: j.spec.Signature.By, maxAge: j.spec.Signature.MaxAge,
+		is: func(a *stemma.Attestation) bool { return a.Signature },
+	})
 }
 
-func (j *judgement) signatures() signatures {
-	by := j.spec.Signature.By
-	s := signatures{fresh: map[string][]string{}, untimed: map[string][]string{}}
+// demand is a kind of evidence about this very image that those must sign whom a policy names.
+type demand struct {
+	kind
+	what   string // one of it: "a signature"
+	path   string // the block of the policy: "signature"
+	by     By
+	maxAge Duration
+	is     func(*stemma.Attestation) bool
+	flaw   func(*stemma.Attestation) *flaw // why one of it does not count, though it is signed by the right one; nil: any counts
+}
+
+// flaw is why a piece of evidence by an accepted signer does not count.
+type flaw struct {
+	result
+	rank int // how far the piece came, so that the explanation is about the one that came furthest
+}
+
+// age is the flaw of evidence that is too old or of no proven time.
+func (d demand) age(a *stemma.Attestation, now time.Time) *flaw {
+	want := d.wanted() + " not older than " + d.maxAge.String()
+	switch fresh, known := young(a, time.Duration(d.maxAge), now); {
+	case !known:
+		return &flaw{result{outcome: stemma.Unknown, reason: stemma.ReasonNoTime, want: want, path: d.path + ".maxAge", detail: "the trust domain proves no signing time"}, 1}
+	case !fresh:
+		return &flaw{result{
+			outcome: stemma.Fail, reason: stemma.ReasonAge, got: "on " + a.Time().UTC().Format(time.DateOnly), want: want, path: d.path + ".maxAge",
+		}, 1}
+	}
+	return nil
+}
+
+func (d demand) wanted() string {
+	if d.by.AtLeast > 1 {
+		return fmt.Sprintf("%s by %d of %s", d.what, d.by.AtLeast, strings.Join(d.by.Of, ", "))
+	}
+	return d.what + " by " + strings.Join(d.by.Of, " or ")
+}
+
+// accepted lists the names of a "by" that an identity fits.
+func (j *judgement) accepted(by By, id stemma.Identity) []string {
+	return slices.DeleteFunc(slices.Clone(by.Of), func(n string) bool { return j.policy.signer(n).differs(id).reason != "" })
+}
+
+// signers lists everybody who signed the envelope of an attestation.
+func signers(a *stemma.Attestation) []stemma.Identity {
+	return append([]stemma.Identity{a.Signer}, a.Cosigners...)
+}
+
+// demanded is what there is of a demand. Each map leads from a distinct signer to the names that it fits.
+type demanded struct {
+	good    map[string][]string // of evidence without a flaw
+	perhaps map[string][]string // or with one that leaves it open
+	by      []string            // descriptions of the good
+	others  []string            // and of those who are not accepted
+	flaws   []flaw
+	cites   []stemma.Digest
+	newest  *stemma.Attestation // of the good ones
+}
+
+func (j *judgement) demanded(d demand) demanded {
+	s := demanded{good: map[string][]string{}, perhaps: map[string][]string{}}
 	for i := range j.evidence.Attestations {
 		a := &j.evidence.Attestations[i]
-		if !a.Signature || !j.bound(a) {
+		if !d.is(a) || !j.bound(a) {
 			continue
 		}
-		for _, id := range append([]stemma.Identity{a.Signer}, a.Cosigners...) {
-			names := slices.DeleteFunc(slices.Clone(by.Of), func(n string) bool { return j.policy.signer(n).differs(id).reason != "" })
+		for _, id := range signers(a) {
+			names := j.accepted(d.by, id)
 			if len(names) == 0 {
 				s.others = append(s.others, describe(id))
 				continue
 			}
 			key := distinctID(id)
-			switch fresh, known := young(a, time.Duration(j.spec.Signature.MaxAge), j.at.At); {
-			case !known:
-				s.untimed[key] = append(s.untimed[key], names...)
-			case !fresh:
-				s.tooOld = append(s.tooOld, describe(id)+" on "+a.Time().UTC().Format(time.DateOnly))
-			default:
-				s.fresh[key] = append(s.fresh[key], names...)
-				s.untimed[key] = append(s.untimed[key], names...)
-				s.accepted = append(s.accepted, describe(id))
+			f := d.age(a, j.at.At)
+			if f == nil && d.flaw != nil {
+				f = d.flaw(a)
+			}
+			switch {
+			case f == nil:
+				s.good[key] = append(s.good[key], names...)
+				s.perhaps[key] = append(s.perhaps[key], names...)
+				s.by = append(s.by, describe(id))
 				s.cites = append(s.cites, a.Bundle)
 				if s.newest == nil || cmp.Or(a.Time().Compare(s.newest.Time()), -compareAttestations(a, s.newest)) > 0 {
 					s.newest = a
 				}
+				continue
+			case f.outcome == stemma.Unknown:
+				s.perhaps[key] = append(s.perhaps[key], names...)
 			}
+			f.got = strings.TrimSpace(describe(id) + " " + f.got)
+			s.flaws = append(s.flaws, *f)
 		}
 	}
-	for _, list := range []*[]string{&s.accepted, &s.tooOld, &s.others} {
+	for _, list := range []*[]string{&s.by, &s.others} {
 		slices.Sort(*list)
 		*list = slices.Compact(*list)
 	}
+	slices.SortFunc(s.flaws, func(a, b flaw) int {
+		return cmp.Or(
+			cmp.Compare(b.rank, a.rank), cmp.Compare(a.reason, b.reason), cmp.Compare(a.got, b.got), cmp.Compare(a.want, b.want),
+			cmp.Compare(a.path, b.path), cmp.Compare(a.detail, b.detail), cmp.Compare(a.proof, b.proof),
+		)
+	})
 	return s
 }
 
-func checkSignature(j *judgement) result {
-	by := j.spec.Signature.By
-	want := "a signature by " + strings.Join(by.Of, " or ")
-	if by.AtLeast > 1 {
-		want = fmt.Sprintf("a signature by %d of %s", by.AtLeast, strings.Join(by.Of, ", "))
+// demand judges whether there is what is demanded, by as many distinct signers. One good piece is enough, whatever
+// others say: what is withheld can take a Pass away and never give one, and order is nothing (GHSA-r4fv).
+func (j *judgement) demand(d demand) result {
+	s := j.demanded(d)
+	n, want := distinct(s.good), d.wanted()
+	first := func(o stemma.Outcome) *result {
+		i := slices.IndexFunc(s.flaws, func(f flaw) bool { return f.outcome == o })
+		if i < 0 {
+			return nil
+		}
+		return &s.flaws[i].result
 	}
-	recent := want + " not older than " + j.spec.Signature.MaxAge.String()
-	s := j.signatures()
-	n := distinct(s.fresh)
 	switch {
-	case n >= by.AtLeast && n > 0:
-		r := pass("a signature by "+strings.Join(s.accepted, ", "), s.cites...)
+	case n >= d.by.AtLeast && n > 0:
+		r := pass(d.what+" by "+strings.Join(s.by, ", "), s.cites...)
 		r.proof = proof(s.newest)
 		return r
 	case len(j.unavailable) > 0:
-		return *j.unseen(stemma.ReasonNoSignature, want, "signature.by")
-	case distinct(s.untimed) >= by.AtLeast:
-		return result{outcome: stemma.Unknown, reason: stemma.ReasonNoTime, want: recent, path: "signature.maxAge", detail: "the trust domain proves no signing time"}
-	case len(s.tooOld) > 0:
-		return result{outcome: stemma.Fail, reason: stemma.ReasonAge, got: s.tooOld[0], want: recent, path: "signature.maxAge"}
+		return *j.blind(d.kind, want, d.path+".by")
+	case distinct(s.perhaps) >= d.by.AtLeast && first(stemma.Unknown) != nil:
+		r := *first(stemma.Unknown)
+		r.got = ""
+		return r
+	case first(stemma.Fail) != nil:
+		return *first(stemma.Fail)
 	case n > 0:
-		return result{outcome: stemma.Fail, reason: stemma.ReasonThreshold, got: fmt.Sprintf("%d: %s", n, strings.Join(s.accepted, ", ")), want: want, path: "signature.by", cites: s.cites}
+		return result{outcome: stemma.Fail, reason: stemma.ReasonThreshold, got: fmt.Sprintf("%d: %s", n, strings.Join(s.by, ", ")), want: want, path: d.path + ".by", cites: s.cites}
 	case len(s.others) > 0:
-		return result{outcome: stemma.Fail, reason: stemma.ReasonSigner, got: "a signature by " + strings.Join(s.others, ", "), want: want, path: "signature.by"}
+		return result{outcome: stemma.Fail, reason: stemma.ReasonSigner, got: d.what + " by " + strings.Join(s.others, ", "), want: want, path: d.path + ".by"}
 	}
-	return j.missing(stemma.ReasonNoSignature, want, "signature")
+	return j.absent(d.kind, want, d.path)
 }
 
 // skew is how far a proven signing time may lie after the time of the decision, for clocks that disagree.
