@@ -11,13 +11,14 @@ import (
 )
 
 // inputRules are the requirements on what went into a build. None of them passes for want of anything to judge: where
-// nothing is named at all, inputs.present fails, and what a builder does not name inputs.unreported says.
+// nothing is named at all, inputs.present fails, and what a builder does not name inputs.unreported or inputs.complete
+// says.
 func inputRules() []Rule {
 	rules := []Rule{inputsPresent()}
 	for _, l := range inputLists() {
 		rules = append(rules, l.rule())
 	}
-	return append(rules, inputsUnreported(), inputsDigests(), inputsDeclared(), inputsParameters(), inputsHermetic())
+	return append(rules, inputsUnreported(), inputsComplete(), inputsDigests(), inputsDeclared(), inputsParameters(), inputsHermetic())
 }
 
 // inputList is an allow-list for one kind of inputs.
@@ -93,7 +94,7 @@ func inputsPresent() Rule {
 		ID:      "inputs.present",
 		Title:   "the provenance names no inputs at all",
 		Why:     "A list that is compared with nothing would always be met: a builder that leaves its dependencies out would pass every one (GHSA-vmvj).",
-		Fix:     "build with a builder that names what it resolved (BuildKit: provenance with mode=max), or remove the inputs block for this builder",
+		Fix:     "build with a builder that names what it resolved (docker buildx build --provenance=mode=max), or remove the inputs block for this builder",
 		Since:   "0.1",
 		inForce: hasInputs(constrained),
 		each: func(_ *judgement, c *candidate) result {
@@ -135,7 +136,7 @@ func (l inputList) check(j *judgement, c *candidate) result {
 	}
 	switch {
 	case n == 0:
-		// Whether that is so because there are none or because the builder does not name them, inputs.unreported says.
+		// Whether that is so because there are none or because the builder does not name them, inputs.unreported or inputs.complete says.
 		return result{outcome: stemma.NotApplicable}
 	case len(bad) == 0:
 		return pass(count(n, l.one)+", accepted", c.provenance.Bundle)
@@ -218,17 +219,19 @@ func inputItem(in *stemma.Input) string {
 	return text + " (" + shortened(in.Where) + ")"
 }
 
-// shownDigest is the digest that names an input, whatever the order in which several are written.
+// shownDigest is the digest that names an input, whatever the order in which several are written, and of a repository
+// the commit.
 func shownDigest(in *stemma.Input) string {
 	best := ""
 	for _, alg := range slices.Sorted(maps.Keys(in.Digest)) {
 		one := stemma.Input{Kind: in.Kind}
 		one.Digest = map[string]string{alg: in.Digest[alg]}
-		if !one.Pinned() {
+		if !one.Pinned() || best != "" && alg != "sha256" {
 			continue
 		}
-		if alg == "sha256" || best == "" {
-			best = stemma.Digest(alg + ":" + in.Digest[alg]).Short()
+		best = stemma.Digest(alg + ":" + in.Digest[alg]).Short()
+		if !stemma.AcceptedAlgorithm(alg) {
+			best = strings.TrimPrefix(best, alg+":")
 		}
 	}
 	return best

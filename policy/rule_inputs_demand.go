@@ -8,42 +8,61 @@ import (
 	"stemma"
 )
 
+const allOfKind = "every input of the kinds that a list is written for"
+
 func inputsUnreported() Rule {
 	return Rule{
-		ID:      "inputs.unreported",
-		Title:   "the builder does not name all inputs of a kind that a list is written for",
-		Why:     "Most builders name some of what they use: GitHub's attestations name no action, package or base image. A list of what is accepted says nothing about what is not named.",
-		Fix:     "build with a builder that names these inputs; or, if they may stay unknown, set inputs.unreported to warn or ignore",
-		Since:   "0.1",
-		inForce: hasInputs(func(i *Inputs) bool { return listed(i) && i.Unreported != UnreportedIgnore }),
-		image:   checkUnreported,
+		ID:    "inputs.unreported",
+		Title: "the builder does not name all inputs of a kind that a list is written for",
+		Why:   "Most builders name some of what they use: GitHub's attestations name no action, package or base image. A list of what is accepted says nothing about what is not named, and must not look as if it did.",
+		Fix:   "build with a builder that names these inputs; to refuse what is not named, set inputs.unreported: refuse",
+		Since: "0.1",
+		inForce: hasInputs(func(i *Inputs) bool {
+			return listed(i) && i.Unreported != UnreportedIgnore && i.Unreported != UnreportedRefuse
+		}),
+		image: func(j *judgement) result {
+			if len(j.candidates) == 0 {
+				return j.dependent()
+			}
+			if j.enough(func(c *candidate) bool { return c.accepted() && len(j.unreported(c)) == 0 }) {
+				return pass(allOfKind, j.bundles()...)
+			}
+			// Of several the nearest is the one that decides; one that is left names something out.
+			i := slices.IndexFunc(j.candidates, func(c *candidate) bool { return len(j.unreported(c)) > 0 })
+			c := j.candidates[max(i, 0)]
+			r := result{
+				outcome: stemma.Unknown, reason: stemma.ReasonUnreported, advisory: true, want: allOfKind, path: "inputs",
+				fix: "nothing is known to be wrong with them; to refuse what is not named, set inputs.unreported: refuse", cites: []stemma.Digest{c.provenance.Bundle},
+			}
+			if i < 0 {
+				r.got = "named by provenance that is not accepted"
+				return r
+			}
+			return unnamed(c, r, j.unreported(c))
+		},
 	}
 }
 
-// checkUnreported passes when a provenance that meets everything else names all that the lists are about. It is no rule of
-// each provenance, since as a warning it would be what one lacks and another has.
-func checkUnreported(j *judgement) result {
-	if len(j.candidates) == 0 {
-		return j.dependent()
+func inputsComplete() Rule {
+	return Rule{
+		ID:      "inputs.complete",
+		Title:   "the builder does not name all inputs of a kind that a list is written for, and the policy refuses that",
+		Why:     "What a builder leaves out of its dependencies is in the image and in no list: where a list is meant to keep something out, silence is no proof of absence.",
+		Fix:     "build with a builder that names these inputs; or, if they may stay unknown, set inputs.unreported to warn",
+		Since:   "0.1",
+		inForce: hasInputs(func(i *Inputs) bool { return listed(i) && i.Unreported == UnreportedRefuse }),
+		each: func(j *judgement, c *candidate) result {
+			items := j.unreported(c)
+			if len(items) == 0 {
+				return pass(allOfKind, c.provenance.Bundle)
+			}
+			return unnamed(c, result{outcome: stemma.Fail, reason: stemma.ReasonUnreported, want: allOfKind, path: "inputs.unreported"}, items)
+		},
 	}
-	const want = "every input of the kinds that a list is written for"
-	complete := func(c *candidate) bool { return len(j.unreported(c)) == 0 }
-	if j.entirely(complete) {
-		return pass(want, j.bundles()...)
-	}
-	i := slices.IndexFunc(j.candidates, func(c *candidate) bool { return c.accepted() && !complete(c) })
-	if i < 0 {
-		return j.deferred(want)
-	}
-	c := j.candidates[i]
-	items := j.unreported(c)
-	r := several(c, result{outcome: stemma.Fail, reason: stemma.ReasonUnreported, want: want, path: "inputs.unreported"}, items, fmt.Sprintf("%d gaps", len(items)))
-	r.cites = []stemma.Digest{c.provenance.Bundle}
-	if j.spec.Inputs.Unreported != UnreportedRefuse {
-		r.outcome, r.advisory = stemma.Unknown, true
-		r.fix = "nothing is known to be wrong with them; to refuse what is not named, set inputs.unreported: refuse"
-	}
-	return r
+}
+
+func unnamed(c *candidate, r result, items []string) result {
+	return several(c, r, items, fmt.Sprintf("%d gaps", len(items)))
 }
 
 // unreported lists the kinds that lists are written for and that the provenance does not name in full, and the inputs
@@ -99,7 +118,7 @@ func inputsDeclared() Rule {
 				// Where no step is told, none was seen to use anything (INV-1).
 				return result{
 					outcome: stemma.Fail, reason: stemma.ReasonNotStated, got: "no steps are told", want: want, proof: proof(c.attestation), path: path,
-					fix: "build with a builder that tells its steps (BuildKit: provenance with mode=max)",
+					fix: "build with a builder that tells its steps (docker buildx build --provenance=mode=max)",
 				}
 			}
 			return r

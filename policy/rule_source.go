@@ -60,11 +60,11 @@ func sourceRef() Rule {
 
 func sourceIdentity() Rule {
 	return Rule{
-		ID:      "source.identity",
-		Title:   "the source repository, or its owner, has another number than accepted",
-		Why:     "A name is given away when an account is renamed or deleted, and whoever takes it builds under it. The number of a repository and of its owner is never given twice.",
-		Fix:     "deploy an image that was built from the very repository that source.repositoryIDs and source.ownerIDs mean; if it was recreated, add its new number after a review",
-		Since:   "0.1",
+		ID:    "source.identity",
+		Title: "the source repository, or its owner, has another number than accepted",
+		Why:   "A name is given away when an account is renamed or deleted, and whoever takes it builds under it. The number of a repository and of its owner is never given twice.",
+		Fix:   "deploy an image that was built from the very repository that source.repositoryIDs and source.ownerIDs mean; if it was recreated, add its new number after a review",
+		Since: "0.1",
 		inForce: func(p *loaded) bool {
 			return p.spec.Source != nil && len(p.spec.Source.RepositoryIDs)+len(p.spec.Source.OwnerIDs) > 0
 		},
