@@ -163,7 +163,10 @@ func (a *app) printFinding(p palette, f stemma.Finding, verbose bool) {
 	}
 	mark, title := p.red("✗"), f.Title
 	if f.Outcome != stemma.Fail {
-		mark, title = p.yellow("?"), "could not be looked at" // its title would accuse
+		mark = p.yellow("?")
+		if f.Reason.Class() == stemma.CouldNotCheck {
+			title = "could not be looked at" // its title would accuse
+		}
 	}
 	if f.Advisory {
 		title += " (does not count)"
@@ -184,6 +187,9 @@ func (a *app) printFinding(p palette, f stemma.Finding, verbose bool) {
 	line("got", f.Got, "")
 	line("want", f.Want, f.Where)
 	line("", f.Detail, "")
+	for _, item := range f.Items {
+		line("", "· "+item, "")
+	}
 	line("proof", f.Proof, "")
 	line("fix", f.Fix, "")
 }

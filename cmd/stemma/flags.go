@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"stemma"
 	"stemma/policy"
 	"stemma/verify"
 )
@@ -41,7 +42,8 @@ type collecting struct {
 	timeout   time.Duration
 	output    string
 
-	files []policy.File // of evidence, read once for all images
+	files    []policy.File           // of evidence, read once for all images
+	expected map[stemma.Field]string // what this deployment expects of provenance; verify alone asks
 }
 
 func (f *collecting) add(c *cobra.Command) {
@@ -175,7 +177,7 @@ func (a *app) verifier(ctx context.Context, f *collecting, set *policy.Set) (*ve
 
 func (f *collecting) request(image string) verify.Request {
 	r := verify.Request{Image: image, Name: f.name, Evidence: f.files, Index: f.index, Also: f.also, Sources: f.sources}
-	r.Situation.Platforms = f.platforms
+	r.Situation.Platforms, r.Situation.Expect = f.platforms, f.expected
 	return r
 }
 

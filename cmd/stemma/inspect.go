@@ -94,6 +94,7 @@ func (a *app) printEvidence(e *stemma.Evidence, asked string, verbose bool) {
 	a.printPieces(p, e)
 	a.printAttached(p, e)
 	a.printClaims(p, e, verbose)
+	a.printDocuments(p, e)
 	a.printRejected(p, e)
 	a.printPlaces(p, e)
 }
@@ -163,25 +164,12 @@ func what(n *stemma.Evidence, bundle stemma.Digest, s stemma.Statement, signatur
 	if signature {
 		return "signature"
 	}
-	all := slices.Clone(n.Provenance)
-	sboms := slices.Clone(n.SBOMs)
-	for _, u := range n.Unsigned {
-		if u.Provenance != nil {
-			all = append(all, *u.Provenance)
-		}
-		if u.SBOM != nil {
-			sboms = append(sboms, *u.SBOM)
-		}
+	named := map[stemma.Digest]string{}
+	for _, d := range documents(n) {
+		named[d.bundle] = d.what
 	}
-	for _, pr := range all {
-		if pr.Bundle == bundle {
-			return "provenance " + strings.TrimPrefix(pr.Format, "slsa/")
-		}
-	}
-	for _, b := range sboms {
-		if b.Bundle == bundle {
-			return "SBOM " + clean(b.Format)
-		}
+	if name, ok := named[bundle]; ok {
+		return name
 	}
 	return clean(s.PredicateType)
 }
@@ -209,150 +197,6 @@ func when(at *stemma.Attestation) string {
 		}
 	}
 	return t.UTC().Format("2006-01-02 15:04") + " " + by
-}
-
-func (a *app) printClaims(p palette, e *stemma.Evidence, verbose bool) {
-	for _, n := range nodes(e) {
-		shown := map[string]bool{}
-		for i := range n.Provenance {
-			pr := &n.Provenance[i]
-			k := slices.IndexFunc(n.Attestations, func(at stemma.Attestation) bool { return at.Bundle == pr.Bundle })
-			a.printProvenance(p, n, pr, &n.Attestations[k], shown, verbose)
-		}
-		for i := range n.Unsigned {
-			if pr := n.Unsigned[i].Provenance; pr != nil {
-				a.printProvenance(p, n, pr, nil, shown, verbose)
-			}
-		}
-	}
-}
-
-func (a *app) printProvenance(p palette, n *stemma.Evidence, pr *stemma.Provenance, at *stemma.Attestation, shown map[string]bool, verbose bool) {
-	by := "signed by nobody"
-	if at != nil {
-		by = "signed by " + signer(at)
-	}
-	fmt.Fprintf(a.stdout, "\n  %s\n", p.bold(fmt.Sprintf("provenance %s of %s, %s", pr.Bundle.Short(), kind(n), by)))
-	rows := claims(pr, at, verbose)
-	if shown[fmt.Sprint(rows)] && !verbose {
-		fmt.Fprintln(a.stdout, "  "+p.dim("claims the same as one above"))
-		return
-	}
-	shown[fmt.Sprint(rows)] = true
-	table(a.stdout, "  ", rows, func(r, _ int, s string) string {
-		if r == 0 {
-			return p.dim(s)
-		}
-		return s
-	})
-	if verbose {
-		for _, d := range pr.Inputs {
-			fmt.Fprintf(a.stdout, "    %s %s\n", p.dim("input"), clean(d.URI+" "+digests(d.ResourceDescriptor)))
-		}
-	}
-	for _, note := range pr.Notes {
-		if !strings.HasPrefix(note, "mode=") || strings.Contains(note, " ") {
-			fmt.Fprintf(a.stdout, "    %s %s\n", p.dim("note"), clean(note))
-		}
-	}
-}
-
-// claims is what a provenance says, a row for each field, with by whom it is said.
-func claims(pr *stemma.Provenance, at *stemma.Attestation, verbose bool) [][]string {
-	rows := [][]string{{"claim", "value", "said by"}}
-	for _, f := range []stemma.Field{
-		stemma.FieldBuilder, stemma.FieldRepository, stemma.FieldCommit, stemma.FieldRef, stemma.FieldEntryPoint,
-		stemma.FieldTrigger, stemma.FieldRunner, stemma.FieldRun,
-	} {
-		c, ok := pr.Claims[f]
-		if !ok {
-			continue
-		}
-		rows = append(rows, []string{string(f), short(c.Value, verbose), saidBy(c, verbose)})
-	}
-	rows = append(rows, []string{"inputs", inputs(pr), inputsBy(pr, at)})
-	level, next := policy.Level(at, pr)
-	if at == nil {
-		level, next = 1, "L2 needs a provenance signed by a hosted builder"
-	}
-	rows = append(rows, []string{"level", fmt.Sprintf("SLSA Build L%d; %s", level, clean(next)), "computed"})
-	return append(rows, []string{"base", bases(pr), "not proven"})
-}
-
-func saidBy(c stemma.Claim, verbose bool) string {
-	text := string(c.By)
-	if other := c.Contradicted(); other != nil {
-		return fmt.Sprintf("%s; %s says %s", text, other.By, clean(other.Value))
-	}
-	if verbose {
-		text += " (" + clean(c.Where) + ")"
-	}
-	var same []string
-	for _, o := range c.Others {
-		if o.By != c.By && !slices.Contains(same, string(o.By)) {
-			same = append(same, string(o.By))
-		}
-	}
-	if len(same) > 0 {
-		text += " (" + strings.Join(same, ", ") + ": same)"
-	}
-	return text
-}
-
-func digests(d stemma.ResourceDescriptor) string {
-	var parts []string
-	for alg, value := range d.Digest {
-		parts = append(parts, alg+":"+value)
-	}
-	slices.Sort(parts)
-	return strings.Join(parts, " ")
-}
-
-func inputs(pr *stemma.Provenance) string {
-	switch n := len(pr.Inputs); {
-	case n == 0:
-		return "none reported"
-	case n == 1:
-		return "1: " + short(pr.Inputs[0].URI, false)
-	default:
-		return fmt.Sprintf("%d: %s, … (-v lists them)", n, short(pr.Inputs[0].URI, false))
-	}
-}
-
-// short leaves out of a URI what every one of its kind has.
-func short(uri string, verbose bool) string {
-	if verbose {
-		return clean(uri)
-	}
-	uri = strings.TrimPrefix(strings.TrimPrefix(uri, "git+"), "https://")
-	if rest, ok := strings.CutPrefix(uri, "pkg:docker/"); ok {
-		uri, _, _ = strings.Cut(rest, "?")
-	}
-	return clean(strings.Replace(uri, "/.github/workflows/", "/…/", 1))
-}
-
-func inputsBy(pr *stemma.Provenance, at *stemma.Attestation) string {
-	if len(pr.Inputs) == 0 {
-		return "–"
-	}
-	if at == nil {
-		return string(stemma.SaidByNobody)
-	}
-	return "the signed predicate"
-}
-
-// bases names images among the inputs: candidates, since nothing here tells a base from a build stage.
-func bases(pr *stemma.Provenance) string {
-	var names []string
-	for _, d := range pr.Inputs {
-		if strings.HasPrefix(d.URI, "pkg:docker/") {
-			names = append(names, short(d.URI, false))
-		}
-	}
-	if len(names) == 0 {
-		return "unknown: nothing here names one"
-	}
-	return fmt.Sprintf("unknown: %s among the inputs: %s", plural(len(names), "image"), strings.Join(names, ", "))
 }
 
 func (a *app) printRejected(p palette, e *stemma.Evidence) {

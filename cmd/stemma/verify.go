@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -27,6 +29,7 @@ was wanted, by which line of which policy, on what proof, and what to do.`,
 		Example: `  stemma verify ghcr.io/acme/api:1.8.2 --policy policy.yaml
   stemma verify oci:./image --name ghcr.io/acme/api --policy policies/ --trusted-root trusted_root.json
   stemma verify ghcr.io/acme/api@sha256:… --policy policy.yaml --evidence provenance.sigstore.json -o json
+  stemma verify ghcr.io/acme/api:1.8.2 --policy policy.yaml --expect commit=$GITHUB_SHA
   stemma verify ghcr.io/acme/api@sha256:… ghcr.io/acme/web@sha256:… --policy policies/ --release release.txt`,
 		RunE: func(c *cobra.Command, args []string) error {
 			err := a.verify(c.Context(), args, &opts)
@@ -41,6 +44,7 @@ was wanted, by which line of which policy, on what proof, and what to do.`,
 	opts.add(c)
 	c.Flags().StringArrayVar(&opts.policies, "policy", nil, "policy `FILE` or directory. Repeatable")
 	c.Flags().StringVar(&opts.release, "release", "", "`FILE` with the images of a release, repository@digest, one a line: each that is not given is refused")
+	c.Flags().StringArrayVar(&opts.expect, "expect", nil, "`FIELD=VALUE` that the provenance of every image must state: commit, repository, ref, run, builder, … Repeatable")
 	c.Flags().BoolVar(&opts.strict, "strict", false, "exit by the verdict, as if every policy were enforced")
 	c.Flags().BoolVarP(&opts.verbose, "verbose", "v", false, "list the requirements that are met, too")
 	return c
@@ -51,6 +55,7 @@ type verifying struct {
 	collecting
 	policies        []string
 	release         string
+	expect          []string
 	strict, verbose bool
 }
 
@@ -66,6 +71,9 @@ func (a *app) verify(ctx context.Context, images []string, opts *verifying) erro
 	}
 	set, err := loadPolicies(opts.policies)
 	if err != nil {
+		return err
+	}
+	if opts.expected, err = expectations(opts.expect); err != nil {
 		return err
 	}
 	var release verify.Release
@@ -87,6 +95,29 @@ func (a *app) verify(ctx context.Context, images []string, opts *verifying) erro
 		trust = opts.policies // keys and roots of its own, without which inspect would not see the same
 	}
 	return a.verifyImages(ctx, v, images, opts, trust, release)
+}
+
+// expectations reads --expect FIELD=VALUE.
+func expectations(given []string) (map[stemma.Field]string, error) {
+	out := map[stemma.Field]string{}
+	for _, e := range given {
+		name, value, ok := strings.Cut(e, "=")
+		f := stemma.Field(name)
+		switch {
+		case !ok || value == "":
+			return nil, &usageError{fmt.Errorf("--expect %q says no value", clean(e)), "write FIELD=VALUE: --expect commit=3f1c…, all 40 digits"}
+		case !slices.Contains(stemma.Fields(), f):
+			var names []string
+			for _, f := range stemma.Fields() {
+				names = append(names, string(f))
+			}
+			return nil, &usageError{fmt.Errorf("--expect: no provenance has a field %q", clean(name)), "the fields are " + strings.Join(names, ", ")}
+		case out[f] != "" && out[f] != value:
+			return nil, &usageError{fmt.Errorf("--expect %s is given twice, with different values", name), "give it once"}
+		}
+		out[f] = value
+	}
+	return out, nil
 }
 
 const maxReleaseFile = 1 << 20 // bytes
