@@ -71,7 +71,8 @@ const (
 	FieldWorkflowCommit Field = "workflowCommit" // commit of the workflow that builds and signs (certificate .10), not of the source
 	FieldDefinition     Field = "definition"     // where the definition of the build came from, where that is not the source: "github.com/acme/pipelines@COMMIT"
 	FieldEnvironment    Field = "environment"    // deployment environment of the job (certificate .23)
-	FieldNamespace      Field = "namespace"      // namespace of the cluster in which the build ran (Tekton)
+	FieldTriggerID      Field = "triggerID"      // id of the trigger that started the build, where triggers have names, too (Google Cloud Build)
+	FieldNamespace      Field = "namespace"      // namespace of the cluster in which the build ran (Tekton), or project (Google Cloud Build)
 	FieldServiceAccount Field = "serviceAccount" // and its service account
 	FieldHermetic       Field = "hermetic"       // "true": built without network but for declared inputs; "false"
 )
@@ -80,7 +81,7 @@ const (
 func Fields() []Field {
 	return []Field{
 		FieldBuilder, FieldWorkflowCommit, FieldRepository, FieldRepositoryID, FieldOwnerID, FieldCommit, FieldRef, FieldEntryPoint, FieldDefinition,
-		FieldTrigger, FieldRunner, FieldEnvironment, FieldNamespace, FieldServiceAccount, FieldRun, FieldHermetic,
+		FieldTrigger, FieldTriggerID, FieldRunner, FieldEnvironment, FieldNamespace, FieldServiceAccount, FieldRun, FieldHermetic,
 	}
 }
 
@@ -168,7 +169,9 @@ type Task struct {
 	Network string   `json:"network,omitempty"` // "none", "used" or "" (not told)
 	Results []Digest `json:"results,omitempty"` // image digests among its results: what it says it built
 	Status  string   `json:"status,omitempty"`  // "Succeeded"
-	Where   string   `json:"where"`
+	// Outputs are its results that are text, by name. What is longer than a name of anything, or stands twice, is left out.
+	Outputs map[string]string `json:"outputs,omitempty"`
+	Where   string            `json:"where"`
 }
 
 // Provenance is the normal form of a provenance predicate of any builder.

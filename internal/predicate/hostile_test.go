@@ -19,6 +19,7 @@ func samples() map[string]sample {
 		"actions": {stemma.PredicateSLSAv1, actionsV1}, "generator": {stemma.PredicateSLSAv02, generatorV02},
 		"container-based": {stemma.PredicateSLSAv1, containerBasedV1}, "delegator": {stemma.PredicateSLSAv1, delegatorV1},
 		"buildkit v0.2": {stemma.PredicateSLSAv02, buildkitV02}, "buildkit v1": {stemma.PredicateSLSAv1, buildkitLocalV1},
+		"v0.1": {stemma.PredicateSLSAv01, makeV01}, "cloud build v0.1": {stemma.PredicateSLSAv01, cloudV01}, "cloud build v1": {stemma.PredicateSLSAv1, cloudV1},
 		"unknown":      {stemma.PredicateSLSAv1, genericV1},
 		"unknown v0.2": {stemma.PredicateSLSAv02, strings.Replace(generatorV02, "container@v1", "other@v1", 1)},
 	}

@@ -46,6 +46,9 @@ func read(id stemma.Digest, s stemma.Statement, signer *stemma.Identity) (d Docu
 	case stemma.PredicateSLSAv1, stemma.PredicateSLSAv02:
 		d.Provenance, err = provenance(id, s, signer)
 		return d, err
+	case stemma.PredicateSLSAv01:
+		d.Provenance, err = provenanceV01(id, s, signer)
+		return d, err
 	}
 	if family, version, ok := sbomType(s.PredicateType); ok {
 		d.SBOM, err = sbom(id, family, version, s.Predicate)

@@ -10,27 +10,33 @@ import (
 const (
 	formatV1  = "slsa/v1"
 	formatV02 = "slsa/v0.2"
+	formatV01 = "slsa/v0.1"
 )
 
-// build is where the two versions of SLSA provenance keep the same things.
+// build is where the versions of SLSA provenance keep the same things.
 type build struct {
 	format       string
 	buildType    string
-	builderID    *stemma.JSON // v1 /runDetails/builder/id, v0.2 /builder/id
+	builderID    *stemma.JSON // v1 /runDetails/builder/id, else /builder/id
 	invocationID *stemma.JSON
-	external     *stemma.JSON // v1 externalParameters, v0.2 invocation.parameters
-	internal     *stemma.JSON // v1 internalParameters, v0.2 invocation.environment
-	configSource *stemma.JSON // v0.2 only
+	external     *stemma.JSON // v1 externalParameters, v0.2 invocation.parameters, v0.1 recipe.arguments
+	internal     *stemma.JSON // v1 internalParameters, v0.2 invocation.environment, v0.1 recipe.environment
+	configSource *stemma.JSON // v0.2 invocation.configSource, v0.1 the material that the recipe is defined in
+	entryPoint   *stemma.JSON // v0.2 and v0.1
 	metadata     *stemma.JSON
-	dependencies *stemma.JSON // v1 resolvedDependencies, v0.2 materials
+	dependencies *stemma.JSON // v1 resolvedDependencies, else materials
 	buildConfig  *stemma.JSON // v0.2 only
+	byproducts   *stemma.JSON // v1 only
 }
 
 // layout finds the parts of a predicate and holds them to the types that the specification gives them.
 func (r *reader) layout(predicateType string, root *stemma.JSON) build {
 	var b build
 	r.object(root, true)
-	if predicateType == stemma.PredicateSLSAv1 {
+	switch predicateType {
+	case stemma.PredicateSLSAv01:
+		b = r.layoutV01(root)
+	case stemma.PredicateSLSAv1:
 		definition, run := root.At("buildDefinition"), root.At("runDetails")
 		r.within(root, definition, "buildDefinition", r.object)
 		r.within(root, run, "runDetails", r.object)
@@ -41,11 +47,11 @@ func (r *reader) layout(predicateType string, root *stemma.JSON) build {
 			format: formatV1, buildType: definition.At("buildType").Text(), builderID: run.At("builder", "id"),
 			external: definition.At("externalParameters"), internal: definition.At("internalParameters"),
 			metadata: run.At("metadata"), dependencies: definition.At("resolvedDependencies"),
-			invocationID: run.At("metadata", "invocationId"),
+			invocationID: run.At("metadata", "invocationId"), byproducts: run.At("byproducts"),
 		}
 		r.object(b.external, false)
 		r.object(b.internal, false)
-	} else {
+	default:
 		invocation := root.At("invocation")
 		r.within(root, root.At("builder"), "builder", r.object)
 		r.within(root.At("builder"), root.At("builder", "id"), "id", r.text)
@@ -60,7 +66,7 @@ func (r *reader) layout(predicateType string, root *stemma.JSON) build {
 			format: formatV02, buildType: root.At("buildType").Text(), builderID: root.At("builder", "id"),
 			external: invocation.At("parameters"), internal: invocation.At("environment"),
 			configSource: invocation.At("configSource"), metadata: root.At("metadata"),
-			dependencies: root.At("materials"), buildConfig: root.At("buildConfig"),
+			dependencies: root.At("materials"), buildConfig: root.At("buildConfig"), entryPoint: invocation.At("configSource", "entryPoint"),
 		}
 		r.object(b.configSource, false)
 		r.text(b.configSource.At("uri"), false)
@@ -137,7 +143,7 @@ func (r *reader) unknown(b build) {
 	} else {
 		r.matchDependency(b)
 	}
-	if e := b.configSource.At("entryPoint"); strings.HasPrefix(e.Text(), ".github/workflows/") {
+	if e := b.entryPoint; strings.HasPrefix(e.Text(), ".github/workflows/") {
 		r.say(stemma.FieldEntryPoint, e.Text(), r.grade, e.Pointer())
 	} else {
 		r.otherwise(stemma.FieldEntryPoint, e.Text(), r.grade, e.Pointer())
@@ -149,7 +155,8 @@ type candidate struct {
 	uri, ref, digest *stemma.JSON
 	repository       string       // canonical, "" when the URI is none
 	by               stemma.Grade // of those that explicitSources finds
-	name             string       // of those that are dependencies
+	name, revision   string       // of those that are dependencies
+	entry            *stemma.JSON // the dependency itself
 }
 
 // explicitSources finds the members that name the source by their own name. Tekton's configSource is where the
@@ -215,8 +222,8 @@ func gitDependencies(b build) []candidate {
 		if !namesGit(uri, digest) {
 			continue
 		}
-		if repository, _, err := stemma.ParseRepository(uri.Text()); err == nil {
-			out = append(out, candidate{uri: uri, digest: digest, repository: repository, name: e.At("name").Text()})
+		if repository, revision, err := stemma.ParseRepository(uri.Text()); err == nil {
+			out = append(out, candidate{uri: uri, digest: digest, repository: repository, name: e.At("name").Text(), revision: revision, entry: e})
 		}
 	}
 	return out
