@@ -235,6 +235,9 @@ func ParseWorkflow(uri string) (Workflow, bool) {
 	if err != nil || revision != "" || at <= 0 || at+1 == len(rest) || strings.ContainsAny(rest[:at], "/%?#\\ ") {
 		return Workflow{}, false
 	}
-	_, path, _ := strings.Cut(strings.TrimPrefix(uri[:len(repository)+len("/.github/workflows/")+at], "https://"), "/")
+	host, path, _ := strings.Cut(strings.TrimPrefix(uri[:len(repository)+len("/.github/workflows/")+at], "https://"), "/")
+	if !strings.HasPrefix(canonical, host+"/") {
+		return Workflow{}, false // an authority writes one spelling of a host, and policies name that
+	}
 	return Workflow{Repository: canonical, Path: path, File: rest[:at], Ref: rest[at+1:]}, true
 }

@@ -177,6 +177,9 @@ func TestWorkflowIdentity(t *testing.T) {
 		"https://github.com/acme/app@v1/.github/workflows/a.yml@refs/heads/main":                       {},
 		"https://github.com/acme/.github/workflows/a.yml@refs/heads/main":                              {},
 		"http://github.com/acme/app/.github/workflows/a.yml@refs/heads/main":                           {},
+		"https://GITHUB.COM/acme/app/.github/workflows/a.yml@refs/heads/main":                          {},
+		"https://github.com:443/acme/app/.github/workflows/a.yml@refs/heads/main":                      {},
+		"https://git@github.com/acme/app/.github/workflows/a.yml@refs/heads/main":                      {},
 		"someone@acme.example": {},
 	} {
 		got, ok := ParseWorkflow(uri)
