@@ -30,7 +30,7 @@ func pile(s *stage) []stemmatest.Artifact {
 		return must[*stemmatest.Signed](s)(s.Sigstore.Attest(stemmatest.Sign{As: s.Build}, st.JSON()))
 	}
 	add(s.attest(stemmatest.Vary{}))
-	add(s.attest(build(func(g *stemmatest.GitHub) { g.Run = "15920000002/attempts/1" })))
+	add(s.attest(build(func(g *stemmatest.GitHub) { g.Run = "15920000001/attempts/2" })))
 	add(sign(stemmatest.SPDX(s.Subject(s.image))))
 	add(sign(stemmatest.CycloneDX(s.Subject(s.image))))
 	add(must[*stemmatest.Signed](s)(s.Sigstore.SignMessage(stemmatest.Sign{As: s.Build}, s.image.Manifest)))
