@@ -52,6 +52,9 @@ func inputsComplete() Rule {
 		Since:   "0.1",
 		inForce: hasInputs(func(i *Inputs) bool { return listed(i) && i.Unreported == UnreportedRefuse }),
 		each: func(j *judgement, c *candidate) result {
+			if len(c.provenance.Inputs) == 0 {
+				return withoutInputs("inputs.unreported")
+			}
 			items := j.unreported(c)
 			if len(items) == 0 {
 				return pass(allOfKind, c.provenance.Bundle)
@@ -68,6 +71,9 @@ func unnamed(c *candidate, r result, items []string) result {
 // unreported lists the kinds that lists are written for and that the provenance does not name in full, and the inputs
 // that are of no known kind and could be of any.
 func (j *judgement) unreported(c *candidate) []string {
+	if len(c.provenance.Inputs) == 0 {
+		return []string{"no inputs at all"}
+	}
 	var items []string
 	for _, l := range inputLists() {
 		if len(l.patterns(j.spec.Inputs)) == 0 {
