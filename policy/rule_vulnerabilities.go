@@ -215,12 +215,11 @@ func checkVulnerable(j *judgement) result {
 		p.detail = "found: " + strings.Join(found, ", ")
 	}
 	if len(excused) > 0 {
-		p.detail = strings.TrimPrefix(p.detail+"; not affected, by VEX: "+count(len(excused), "finding"), "; ")
-		p.items = itemised(slices.Collect(maps.Keys(excused)))
+		p.detail = strings.TrimPrefix(p.detail+"; not affected, by VEX: "+strings.Join(cutShort(slices.Sorted(maps.Keys(excused))), ", "), "; ")
 	}
 	if u := j.unseen(stemma.ReasonNoAttestation, "no other scan that found something", "vulnerabilities.none"); u != nil {
 		// As with provenance.agreement: anyone who can make a place fail could otherwise stop deploys.
-		u.got, u.items, u.cites, u.fix, u.advisory = p.got+", as far as could be seen", p.items, cites, remedy(u.reason), true
+		u.got, u.cites, u.fix, u.advisory = p.got+", as far as could be seen", cites, remedy(u.reason), true
 		return *u
 	}
 	return p
