@@ -19,8 +19,8 @@ func (c *checker) bom(p *loaded) {
 		c.words(join(at, "generators"), b.Generators, nil, "")
 		c.words(join(at, "consistentWith"), b.ConsistentWith, []string{consistentImage, consistentProvenance, consistentBase}, "thing to be consistent with")
 		for i, with := range b.ConsistentWith {
-			if with != consistentImage && p.spec.Provenance == nil {
-				c.fail(fmt.Sprintf("%s.consistentWith[%d]", at, i), "add provenance: {by: [...]}", "%s is read from provenance, and this policy does not say whose provenance counts", with)
+			if (with == consistentBase || with == consistentProvenance) && p.spec.Provenance == nil {
+				c.fail(fmt.Sprintf("%s.consistentWith[%d]", at, i), "add provenance: {by: [...]}", "%s compares the SBOM with provenance, and this policy does not say whose provenance counts", with)
 			}
 		}
 		if b.Elements != "" && b.Elements != elementsNTIA {
@@ -72,11 +72,7 @@ func (c *checker) pointer(path, pointer string, values Values) {
 		return
 	}
 	for i, v := range values {
-		switch {
-		case v == "":
-			// It is what a value that nobody states would look like.
-			c.fail(path, "write the value that is accepted", "%s accepts an empty value", pointer)
-		case slices.Contains(values[:i], v):
+		if slices.Contains(values[:i], v) {
 			c.fail(path, "keep one", "%q stands twice", v)
 		}
 	}

@@ -53,6 +53,13 @@ func (p *Pointers) decodeYAML(d *decoder, n *yaml.Node, path string) {
 		var v Values
 		at := join(path, k.Value)
 		d.at(k, at)
+		for _, c := range append([]*yaml.Node{value}, value.Content...) {
+			if c.Kind == yaml.ScalarNode && (c.Value == "" || c.Tag == "!!null") {
+				// It is what a value that nobody states would look like.
+				d.fail(c, "write the value that is accepted", "%s accepts an empty value", k.Value)
+				return
+			}
+		}
 		v.decodeYAML(d, value, at)
 		(*p)[k.Value] = v
 	})
