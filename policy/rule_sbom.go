@@ -38,21 +38,11 @@ func sbomPresent() Rule {
 
 func (j *judgement) sbomDemand() demand {
 	spec := j.spec.SBOM
-	named := func(e *stemma.Evidence, a *stemma.Attestation) *stemma.SBOM {
-		if a.Signature || a.Bundle == "" {
-			return nil
-		}
-		i := slices.IndexFunc(e.SBOMs, func(s stemma.SBOM) bool { return s.Bundle == a.Bundle })
-		if i < 0 {
-			return nil
-		}
-		return &e.SBOMs[i]
-	}
 	return demand{
 		kind: kind{
 			absent: stemma.ReasonNoSBOM,
 			what: func(e *stemma.Evidence, a *stemma.Attestation) string {
-				if named(e, a) == nil {
+				if len(sbomsOf(e, a)) == 0 {
 					return ""
 				}
 				return "an SBOM"
@@ -60,18 +50,30 @@ func (j *judgement) sbomDemand() demand {
 			unsigned: unsignedSBOM,
 		},
 		what: "an SBOM", path: "sbom", by: spec.By, maxAge: spec.MaxAge,
-		is: func(a *stemma.Attestation) bool { return named(j.evidence, a) != nil },
+		is: func(a *stemma.Attestation) bool { return len(sbomsOf(j.evidence, a)) > 0 },
 		flaw: func(a *stemma.Attestation) *flaw {
-			s := named(j.evidence, a)
-			if spec.takes(s) {
+			all := sbomsOf(j.evidence, a)
+			if slices.ContainsFunc(all, spec.takes) {
 				return nil
 			}
 			return &flaw{result{
-				outcome: stemma.Fail, reason: stemma.ReasonFormat, got: "in " + quoteEmpty(s.Format), want: "an SBOM in " + strings.Join(spec.Formats, " or "),
+				outcome: stemma.Fail, reason: stemma.ReasonFormat, got: "in " + quoteEmpty(all[0].Format), want: "an SBOM in " + strings.Join(spec.Formats, " or "),
 				path: "sbom.formats", proof: proof(a),
 			}, 2}
 		},
 	}
+}
+
+// sbomsOf are the SBOMs that an attestation states.
+func sbomsOf(e *stemma.Evidence, a *stemma.Attestation) []*stemma.SBOM {
+	var out []*stemma.SBOM
+	for i := range e.SBOMs {
+		if s := &e.SBOMs[i]; !a.Signature && a.Bundle != "" && s.Bundle == a.Bundle {
+			out = append(out, s)
+		}
+	}
+	slices.SortFunc(out, func(a, b *stemma.SBOM) int { return cmp.Compare(a.Format, b.Format) })
+	return out
 }
 
 // takes reports whether the format of an SBOM, "SPDX 2.3", is accepted.
@@ -112,12 +114,12 @@ func (j *judgement) bills() []*bill {
 	d := j.sbomDemand()
 	for i := range j.evidence.Attestations {
 		a := &j.evidence.Attestations[i]
-		if a.Signature || a.Bundle == "" || !j.bound(a) || d.age(a, j.at.At) != nil {
+		if !j.bound(a) || d.age(a, j.at.At) != nil {
 			continue
 		}
-		for k := range j.evidence.SBOMs {
-			b := &bill{sbom: &j.evidence.SBOMs[k], attestation: a, signers: map[string][]string{}}
-			if b.sbom.Bundle != a.Bundle || !j.spec.SBOM.takes(b.sbom) {
+		for _, s := range sbomsOf(j.evidence, a) {
+			b := &bill{sbom: s, attestation: a, signers: map[string][]string{}}
+			if !j.spec.SBOM.takes(s) {
 				continue
 			}
 			for _, id := range signers(a) {

@@ -179,7 +179,7 @@ func (in *named) compare(b *bill, c *candidate, differ []string, compared, uncle
 		r.detail = "provenance by " + describe(c.attestation.Signer) + " was compared with " + count(len(b.sbom.Packages), "component")
 		r.fix = "build with a builder that names its packages, or take provenance out of sbom.consistentWith"
 	default:
-		r = pass(fmt.Sprintf("%d of %d dependencies of the provenance are in the SBOM", compared, compared), b.sbom.Bundle, c.provenance.Bundle)
+		r = pass(fmt.Sprintf("all that the provenance names and an SBOM can is in it: %d", compared), b.sbom.Bundle, c.provenance.Bundle)
 		if !reverse {
 			r.detail = "what the SBOM names besides was not compared: the builder does not name all packages, or they may come with a base image"
 		}

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"maps"
@@ -71,6 +72,7 @@ func scansOf(e *stemma.Evidence, a *stemma.Attestation) []*stemma.Scan {
 			out = append(out, s)
 		}
 	}
+	slices.SortFunc(out, func(a, b *stemma.Scan) int { return bytes.Compare(encode(a), encode(b)) })
 	return out
 }
 
@@ -154,7 +156,7 @@ func checkVulnerable(j *judgement) result {
 	}
 	spec := j.spec.Vulnerabilities
 	want := "no vulnerability that is " + strings.Join(spec.None, " or ")
-	r := result{outcome: stemma.Fail, reason: stemma.ReasonVulnerable, want: want, path: "vulnerabilities.none", cites: cites}
+	r := result{outcome: stemma.Fail, reason: stemma.ReasonVulnerable, want: want, path: "vulnerabilities.none"}
 	words := j.statements()
 	lines, bySeverity := map[string]int{}, map[string]int{}
 	excused, unread := map[string]bool{}, ""
@@ -172,8 +174,9 @@ func checkVulnerable(j *judgement) result {
 				continue
 			}
 			line := severity + " " + v.ID + " in " + quoteEmpty(v.Package)
-			if j.excused(v, words) {
+			if word, ok := j.excused(v, words); ok {
 				excused[line] = true
+				cites = append(cites, word)
 				continue
 			}
 			if v.Fixed != "" {
@@ -182,6 +185,7 @@ func checkVulnerable(j *judgement) result {
 			lines[line] = rank
 		}
 	}
+	r.cites = cites
 	switch {
 	case len(lines) > 0:
 		all := slices.SortedFunc(maps.Keys(lines), func(a, b string) int { return cmp.Or(cmp.Compare(lines[a], lines[b]), cmp.Compare(a, b)) })
@@ -228,12 +232,14 @@ func checkVulnerable(j *judgement) result {
 // word is what an accepted signer says of vulnerabilities.
 type word struct {
 	stemma.Exploitability
-	at time.Time
+	at     time.Time
+	bundle stemma.Digest
 }
 
-// statements lists what the signers that vulnerabilities.vex names say in attestations about this very image.
-func (j *judgement) statements() []word {
-	var out []word
+// statements lists what the signers that vulnerabilities.vex names say in attestations about this very image, by the ids
+// of the vulnerabilities.
+func (j *judgement) statements() map[string][]word {
+	out := map[string][]word{}
 	by := By{AtLeast: 1, Of: j.spec.Vulnerabilities.VEX}
 	for i := range j.evidence.Attestations {
 		a := &j.evidence.Attestations[i]
@@ -241,9 +247,13 @@ func (j *judgement) statements() []word {
 			continue
 		}
 		for _, v := range j.evidence.VEX {
-			if v.Bundle == a.Bundle {
-				for _, s := range v.Statements {
-					out = append(out, word{s, v.Time})
+			if v.Bundle != a.Bundle {
+				continue
+			}
+			for _, s := range v.Statements {
+				for _, id := range s.IDs {
+					id = strings.ToUpper(id)
+					out[id] = append(out[id], word{s, v.Time, v.Bundle})
 				}
 			}
 		}
@@ -252,23 +262,30 @@ func (j *judgement) statements() []word {
 }
 
 // excused reports whether somebody whose word counts says that a vulnerability does not affect the image or is fixed in
-// it, and nobody of them later, or at a time that cannot be compared, that it may.
-func (j *judgement) excused(v stemma.Vulnerability, words []word) bool {
-	var yes, no []time.Time
-	for _, w := range words {
-		if !slices.ContainsFunc(w.IDs, func(id string) bool { return v.ID != "" && strings.EqualFold(id, v.ID) }) || !j.concerns(w, v) {
+// it, and nobody of them later, or at a time that cannot be compared, that it may; and where that is said.
+func (j *judgement) excused(v stemma.Vulnerability, words map[string][]word) (bundle stemma.Digest, ok bool) {
+	var yes, no []word
+	if v.ID == "" {
+		return "", false
+	}
+	for _, w := range words[strings.ToUpper(v.ID)] {
+		if !j.concerns(w, v) {
 			continue
 		}
 		switch w.Status {
 		case "not_affected", "fixed":
-			yes = append(yes, w.at)
+			yes = append(yes, w)
 		default:
-			no = append(no, w.at)
+			no = append(no, w)
 		}
 	}
-	return slices.ContainsFunc(yes, func(y time.Time) bool {
-		return !slices.ContainsFunc(no, func(n time.Time) bool { return y.IsZero() || n.IsZero() || !n.Before(y) })
-	})
+	for _, y := range yes {
+		takenBack := slices.ContainsFunc(no, func(n word) bool { return y.at.IsZero() || n.at.IsZero() || !n.at.Before(y.at) })
+		if !takenBack && (!ok || y.bundle < bundle) {
+			bundle, ok = y.bundle, true
+		}
+	}
+	return bundle, ok
 }
 
 // concerns reports whether a statement is about the package in this image. Of what it names, images must include this one,
