@@ -260,7 +260,7 @@ func (r *reader) cloudSteps(steps *stemma.JSON) {
 		r.malformed(steps, "an array")
 		return
 	}
-	images := r.images()
+	images := r.imageInputs()
 	for i, step := range steps.Elems() {
 		r.object(step, true)
 		for _, name := range []string{"id", "name", "status"} {
@@ -272,7 +272,7 @@ func (r *reader) cloudSteps(steps *stemma.JSON) {
 		}
 		if image := step.At("name"); image.Text() != "" {
 			t.Images = []string{image.Text()}
-			r.step(images, image)
+			r.step(images, image.Text(), image.Pointer())
 		}
 		r.out.Tasks = append(r.out.Tasks, t)
 	}

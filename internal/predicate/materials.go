@@ -42,8 +42,8 @@ func (r *reader) mark(dependency *stemma.JSON, kind stemma.InputKind, role stemm
 	r.out.Inputs[i].Kind, r.out.Inputs[i].Role = kind, role
 }
 
-// images finds the inputs by their digests and by their names.
-func (r *reader) images() map[string]int {
+// imageInputs finds the inputs by their digests and by their names.
+func (r *reader) imageInputs() map[string]int {
 	found := make(map[string]int, 2*len(r.out.Inputs))
 	for i, in := range r.out.Inputs {
 		if in.Canonical != "" && in.Kind == stemma.InputImage {
@@ -58,14 +58,14 @@ func (r *reader) images() map[string]int {
 
 // step records the image that a step ran in as an input, unless the dependencies name it. Only the digest tells: another
 // version of the same repository is another image.
-func (r *reader) step(known map[string]int, image *stemma.JSON) {
-	in := r.image(image.Text(), image.Pointer())
+func (r *reader) step(known map[string]int, image, where string) {
+	in := r.image(image, where)
 	key := in.Canonical
 	if hex := in.Digest["sha256"]; hex != "" {
 		key = "sha256:" + hex
 	}
 	if key == "" {
-		key = image.Text()
+		key = image
 	}
 	if i, ok := known[key]; ok {
 		if r.out.Inputs[i].Role == "" {

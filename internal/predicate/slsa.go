@@ -247,7 +247,11 @@ func namesGit(uri, digest *stemma.JSON) bool {
 // A guess is no better than the word of a tenant, and where a pipeline or a task was defined is never the source: whoever
 // runs a definition of one repository may build any other with it.
 func (r *reader) guess(b build) {
-	found := slices.DeleteFunc(gitDependencies(b), func(c candidate) bool { return definesPipeline(c.name) })
+	r.only(slices.DeleteFunc(gitDependencies(b), func(c candidate) bool { return definesPipeline(c.name) }))
+}
+
+// only takes the one repository among candidates for the source.
+func (r *reader) only(found []candidate) {
 	switch names := distinctRepositories(found); {
 	case len(names) > 1:
 		r.ambiguous(found)
