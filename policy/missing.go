@@ -15,6 +15,7 @@ func (j *judgement) unseen(absent stemma.Reason, want, path string) *result {
 	return j.blind(kindOf(absent), want, path)
 }
 
+// blind is unseen for any kind of evidence.
 func (j *judgement) blind(k kind, want, path string) *result {
 	if len(j.unavailable) == 0 {
 		return nil
@@ -68,6 +69,7 @@ func (j *judgement) missing(absent stemma.Reason, want, path string) result {
 	return j.absent(kindOf(absent), want, path)
 }
 
+// absent is missing for any kind of evidence.
 func (j *judgement) absent(k kind, want, path string) result {
 	if u := j.blind(k, want, path); u != nil {
 		return *u
