@@ -68,12 +68,16 @@ func (c *checker) input(kind stemma.InputKind, path, pattern string) bool {
 	case strings.ContainsAny(host, "*{"), wild && !strings.Contains(host, "."):
 		return wrong("name the host; a list that accepts everything can be left out", "%q accepts any host", pattern)
 	case !strings.ContainsAny(host, ".:") && host != "localhost":
-		hints := map[stemma.InputKind]string{
-			stemma.InputImage: "docker.io/" + pattern + " if it is on Docker Hub", stemma.InputGit: "github.com/" + pattern + " if it is on GitHub",
-		}
-		hint := "begin with a host: proxy.acme.example/**"
-		if h := hints[kind]; h != "" {
-			hint = "write " + h
+		hint := "begin with a host: dl.acme.example/**"
+		switch {
+		case kind == stemma.InputImage && rest == "":
+			hint = fmt.Sprintf("write docker.io/library/%s if it is on Docker Hub", pattern)
+		case kind == stemma.InputImage:
+			hint = fmt.Sprintf("write docker.io/%s if it is on Docker Hub", pattern)
+		case kind == stemma.InputGit && rest == "":
+			hint = fmt.Sprintf("write github.com/%s/** if it is on GitHub", pattern)
+		case kind == stemma.InputGit:
+			hint = fmt.Sprintf("write github.com/%s if it is on GitHub", pattern)
 		}
 		return wrong(hint, "%q does not begin with the name of a host", pattern)
 	case strings.ToLower(first) != first:
@@ -134,6 +138,12 @@ func (c *checker) purl(path, pattern string) bool {
 	last := name[strings.LastIndexByte(name, '/')+1:]
 	at := strings.LastIndexByte(last, '@')
 	switch {
+	case !strings.HasPrefix(pattern, "pkg:") && strings.ContainsAny(kind, "*{"):
+		return wrong("name the host or the package: proxy.acme.example/**, pkg:npm/@acme/**", "%q accepts packages from anywhere", pattern)
+	case !strings.HasPrefix(pattern, "pkg:") && strings.Contains(kind, ".") && name == "":
+		return wrong(fmt.Sprintf("write %q", pattern+"/**"), "%q is a host, and nothing on it", pattern)
+	case !strings.HasPrefix(pattern, "pkg:") && name == "":
+		return wrong(fmt.Sprintf("write %q with the type that it has", "pkg:npm/"+pattern), "%q is neither a package URL nor a host", pattern)
 	case !strings.HasPrefix(pattern, "pkg:") && strings.Contains(kind, "."):
 		return wrong(fmt.Sprintf("write %q, or the URL of the packages: pkg:npm/@acme/**", kind+"/**"), "%q: of a package, the host is compared and no path on it", pattern)
 	case !strings.HasPrefix(pattern, "pkg:"):

@@ -201,9 +201,9 @@ const (
 
 // inputItem is the line of a finding about one input: "docker.io/evil/base@sha256:1234… (/resolvedDependencies/3)".
 func inputItem(in *stemma.Input) string {
-	text := shortened(in.Canonical)
+	text, where := shortened(in.Canonical), shortened(in.Where)
 	if text == "" {
-		text = fmt.Sprintf("%q, which has no single meaning,", shortened(cmp.Or(in.URI, in.Name, "(no URI)")))
+		text, where = fmt.Sprintf("%q", shortened(cmp.Or(in.URI, in.Name))), "no single meaning; "+where
 	}
 	switch {
 	case in.Pinned():
@@ -216,7 +216,7 @@ func inputItem(in *stemma.Input) string {
 	if in.Kind == stemma.InputPackage && in.Host != "" {
 		text += " from " + shortened(in.Host)
 	}
-	return text + " (" + shortened(in.Where) + ")"
+	return text + " (" + where + ")"
 }
 
 // shownDigest is the digest that names an input, whatever the order in which several are written, and of a repository

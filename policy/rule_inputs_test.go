@@ -229,8 +229,8 @@ func TestInputText(t *testing.T) {
 		"a.example/f@" + sha.Short() + " (/w)": input(stemma.InputHTTP, "a.example/f", func(in *stemma.Input) {
 			in.Digest = map[string]string{"sha512": strings.Repeat("0", 128), "sha256": sha.Hex(), "md5": "x"}
 		}),
-		"pkg:npm/x@1.0.0 from evil.example (/w)":     input(stemma.InputPackage, "pkg:npm/x", unpinned("1.0.0"), from("evil.example")),
-		`"x://y", which has no single meaning, (/w)`: input(stemma.InputOther, "", unpinned(""), func(in *stemma.Input) { in.URI = "x://y" }),
+		"pkg:npm/x@1.0.0 from evil.example (/w)": input(stemma.InputPackage, "pkg:npm/x", unpinned("1.0.0"), from("evil.example")),
+		`"x://y" (no single meaning; /w)`:        input(stemma.InputOther, "", unpinned(""), func(in *stemma.Input) { in.URI = "x://y" }),
 	} {
 		in.Where = "/w"
 		if got := inputItem(&in); got != want {
