@@ -72,7 +72,7 @@ func TestReg_D04_owner_case(t *testing.T) {
 		only(t, action, "inputs.actions", stemma.ReasonInput)
 	}
 	// The file of an action is another one in another case.
-	exact := change(t, inputsPolicy, `"Actions/**"`, `"Actions/Toolkit/Sub"`)
+	exact := change(t, inputsPolicy, `"Actions/**"`, `"github.com/Actions/Toolkit/Sub"`)
 	sub := func(path string) func(*stemma.Evidence) {
 		return provenanceHas(func(p *stemma.Provenance) { p.Inputs[5].Canonical = path })
 	}

@@ -159,7 +159,7 @@ func matchesInput(p Pattern, in *stemma.Input, vars map[string]string) bool {
 	case stemma.InputGit:
 		p = foldGitHub(p)
 	case stemma.InputAction:
-		p = foldAction(p)
+		p, name = foldAction(p), onGitHub(name)
 	case stemma.InputPackage:
 		if host, ok := packageHost(p); ok {
 			_, ok = host.match(in.Host, nil)
@@ -178,19 +178,23 @@ func packageHost(p Pattern) (Pattern, bool) {
 	return Pattern(host), ok && !strings.Contains(host, "/") && !strings.HasPrefix(host, "pkg:")
 }
 
-// foldAction lower-cases owner and repository of a pattern for actions on GitHub, where case does not distinguish them.
+// onGitHub puts the host before the name of an action, which workflows leave out, so that both spellings are one.
+func onGitHub(name string) string {
+	if first, _, _ := strings.Cut(name, "/"); name == "" || strings.ContainsAny(first, ".:") {
+		return name
+	}
+	return "github.com/" + name
+}
+
+// foldAction is a pattern for actions with its host, and with owner and repository in lower case on GitHub, where case
+// does not distinguish them. It does distinguish the files below.
 func foldAction(p Pattern) Pattern {
-	first, _, _ := strings.Cut(string(p), "/")
-	if strings.ContainsAny(first, ".:") {
-		return foldGitHub(p)
+	parts := strings.SplitN(onGitHub(string(p)), "/", 4)
+	head := foldGitHub(Pattern(strings.Join(parts[:min(3, len(parts))], "/")))
+	if len(parts) < 4 {
+		return head
 	}
-	parts := strings.Split(string(p), "/")
-	for i := range min(2, len(parts)) {
-		if !strings.HasPrefix(parts[i], "{") {
-			parts[i] = strings.ToLower(parts[i])
-		}
-	}
-	return Pattern(strings.Join(parts, "/"))
+	return head + "/" + Pattern(parts[3])
 }
 
 // Bounds of what a finding lists.

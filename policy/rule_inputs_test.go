@@ -239,6 +239,35 @@ func TestInputText(t *testing.T) {
 	}
 }
 
+// TestActionNames: an action is the same with and without the host that workflows leave out, and on no other host.
+func TestActionNames(t *testing.T) {
+	for _, c := range []struct {
+		pattern, name string
+		ok            bool
+	}{
+		{"actions/**", "actions/checkout", true},
+		{"github.com/actions/**", "actions/checkout", true},
+		{"actions/**", "github.com/actions/checkout", true},
+		{"github.com/**", "actions/checkout", true},
+		{"Actions/Checkout", "actions/checkout", true},
+		{"actions/checkout/Sub", "actions/checkout/Sub", true},
+		{"actions/checkout/Sub", "actions/checkout/sub", false},
+		{"actions/checkout", "actions/checkout/sub", false},
+		{"actions/**", "acme.ghe.com/actions/checkout", false},
+		{"actions/**", "quay.io/actions/checkout", false},
+		{"github.com/**", "quay.io/actions/checkout", false},
+		{"quay.io/actions/**", "actions/checkout", false},
+		{"actions/**", "evil/actions/checkout", false},
+		{"actions/**", "actions", false},
+		{"github.com/**", "", false},
+	} {
+		in := input(stemma.InputAction, c.name)
+		if got := matchesInput(Pattern(c.pattern), &in, nil); got != c.ok {
+			t.Errorf("%s on %q: %v", c.pattern, c.name, got)
+		}
+	}
+}
+
 // TestUnreported: what a builder does not name is said, refused or left, as the policy says; and never called complete.
 func TestUnreported(t *testing.T) {
 	text := func(choice string) string {
