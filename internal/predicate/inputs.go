@@ -287,8 +287,12 @@ func actionName(rest string, plain bool) (inputName, bool) {
 		return n, true
 	}
 	below := parts[3]
-	if file == "action.yml" || file == "action.yaml" {
-		below = strings.TrimSuffix(strings.TrimSuffix(below, file), "/")
+	if below == file {
+		below = ""
+	} else if file == "action.yml" || file == "action.yaml" {
+		if below = strings.TrimSuffix(below, "/"+file); below == "" {
+			return n, true
+		}
 	}
 	return action(host, parts[1], parts[2], below, versionBehind(rest, path)), true
 }
