@@ -2,6 +2,7 @@ package policy
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -169,6 +170,7 @@ func bomRuleCases() []ruleCase {
 	add("sbom.generator", fail, stemma.ReasonNotStated, sbom(func(s *stemma.SBOM) { s.Tools = nil }))
 	add("sbom.generator", pass, "", sbom(func(s *stemma.SBOM) { s.Tools = []string{"x", "trivy-0.60.0"} }))
 	add("sbom.generator", fail, stemma.ReasonNoSBOM, minus("sbom"))
+	add("sbom.generator", fail, stemma.ReasonSigner, piece("sbom", stranger), sbom(func(s *stemma.SBOM) { s.Tools = nil }))
 
 	subject := func(c ...stemma.Component) func(*stemma.Evidence) {
 		return sbom(func(s *stemma.SBOM) { s.Subjects = c })
@@ -208,6 +210,12 @@ func bomRuleCases() []ruleCase {
 	add("sbom.packages", fail, stemma.ReasonInconsistent, builtFrom(base, pkg("pkg:npm/%40acme/lib", "1.2.4")))
 	add("sbom.packages", fail, stemma.ReasonInconsistent, builtFrom(base, pkg("pkg:npm/%40acme/lib", "1.2.3"), pkg("pkg:npm/hidden", "1.0")))
 	add("sbom.packages", fail, stemma.ReasonInconsistent, builtFrom(image("other", "")))
+	add("sbom.packages", pass, "", all) // what it names besides may come with the base
+	add("sbom.packages", pass, "", func(e *stemma.Evidence) {
+		source := dependency(stemma.InputGit, "github.com/acme/app", "main", map[string]string{"gitCommit": commitOfSource}, "")
+		e.Provenance[0].Inputs = append(e.Provenance[0].Inputs, source)
+		e.SBOMs[0].Packages = append(e.SBOMs[0].Packages, stemma.Component{PURL: "pkg:github/actions/checkout@v4"})
+	})
 	add("sbom.packages", fail, stemma.ReasonInconsistent, builtFrom(pkg("pkg:npm/%40acme/lib", "1.2.3")), all)
 	add("sbom.packages", pass, "", builtFrom(pkg("pkg:npm/@acme/lib", "1.2.3"), pkg("pkg:deb/Debian/openssl", "3.0")), all)
 	add("sbom.packages", fail, stemma.ReasonInconsistent, builtFrom(pkg("pkg:npm/%40acme/lib", "1.2.3"), dependency(stemma.InputGit, "github.com/acme/dep", "v1", map[string]string{"gitCommit": commitOfSource}, "")),
@@ -412,6 +420,15 @@ func TestScans(t *testing.T) {
 	}
 	allowed(t, bomed(t, bomPolicy, with("b", scanner(), stale)))
 	allowed(t, bomed(t, bomPolicy, with("b", keySigner("acme-kms", "intern"), dirty)))
+	for name, irrelevant := range map[string]func(*stemma.Attestation, *stemma.Scan){
+		"of another image":         func(a *stemma.Attestation, _ *stemma.Scan) { a.Binding.Member = digest("other") },
+		"made long ago":            func(_ *stemma.Attestation, s *stemma.Scan) { s.Finished = now().At.AddDate(0, 0, -8) },
+		"with a database long ago": func(_ *stemma.Attestation, s *stemma.Scan) { s.Database = now().At.AddDate(0, 0, -8) },
+	} {
+		if d := bomed(t, bomPolicy, with("b", scanner(), func(a *stemma.Attestation, s *stemma.Scan) { dirty(a, s); irrelevant(a, s) })); d.Verdict != stemma.Allow {
+			t.Errorf("%s:\n%s", name, render(d))
+		}
+	}
 	for _, name := range []string{"a", "b", "c"} {
 		only(t, bomed(t, bomPolicy, with(name, scanner(), dirty)), "vulnerabilities.none", stemma.ReasonVulnerable)
 		only(t, bomed(t, bomPolicy, with(name, vendor(), undated)), "vulnerabilities.none", stemma.ReasonVulnerable)
@@ -434,6 +451,40 @@ func TestScans(t *testing.T) {
 	// Whether another scan found something is not known while a place is silent: said, and no refusal.
 	d = bomed(t, bomPolicy, silent)
 	if f := finding(t, d, "vulnerabilities.none"); d.Verdict != stemma.Allow || f.Outcome != stemma.Unknown || !f.Advisory || f.Reason != stemma.ReasonRateLimited {
+		t.Errorf("%s", render(d))
+	}
+}
+
+// Of several entries that are not met the worst is shown, and all are listed.
+func TestSeveralAttestations(t *testing.T) {
+	two := bomPolicy + "    - {type: \"https://acme.example/test/v1\", by: [scanner]}\n"
+	tested := func(e *stemma.Evidence) {
+		e.Attestations = append(e.Attestations, about("test", "https://acme.example/test/v1", scanner(), `{}`))
+	}
+	untimedReview := piece("review", func(a *stemma.Attestation) { a.SignedAt = nil })
+	allowed(t, bomed(t, two, tested))
+	only(t, bomed(t, two), "attestations.present", stemma.ReasonNoAttestation)
+	if f := finding(t, bomed(t, two, tested, untimedReview), "attestations.present"); f.Outcome != stemma.Unknown || f.Items != nil {
+		t.Errorf("%+v", f)
+	}
+	d := bomed(t, two, untimedReview)
+	only(t, d, "attestations.present", stemma.ReasonNoAttestation)
+	if f := finding(t, d, "attestations.present"); len(f.Items) != 2 || !strings.HasSuffix(f.Where, fmt.Sprint(":", strings.Count(two, "\n"))) {
+		t.Errorf("%+v", f)
+	}
+}
+
+// An SBOM that describes the index says nothing of a platform where each is judged by itself.
+func TestSubjectIsIndex(t *testing.T) {
+	index := func(e *stemma.Evidence) {
+		e.Indexes = []stemma.Digest{digest("index")}
+		e.SBOMs[0].Subjects[0].Digests = e.Indexes
+	}
+	each := change(t, bomPolicy, "spec:\n  trust:", "spec:\n  platforms: all\n  trust:")
+	allowed(t, bomed(t, each))
+	allowed(t, bomed(t, bomPolicy, index))
+	d := bomed(t, each, index)
+	if f := finding(t, d, "sbom.subject"); d.Verdict != stemma.Deny || f.Reason != stemma.ReasonInconsistent {
 		t.Errorf("%s", render(d))
 	}
 }
