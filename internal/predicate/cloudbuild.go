@@ -65,7 +65,10 @@ func (r *reader) cloudMaterials(b build) {
 			commit = ""
 		}
 		found = append(found, candidate{uri: uri, digest: e.At("digest"), repository: repository, name: commit, revision: revision})
-		r.mark(e, stemma.InputGit, stemma.RoleSource)
+		if in := r.inputOf(e); in != nil {
+			in.Kind, in.Role, in.Canonical = stemma.InputGit, stemma.RoleSource, repository
+			in.Host, _, _ = strings.Cut(repository, "/")
+		}
 	}
 	switch {
 	case len(found) == 0:
@@ -140,6 +143,9 @@ func (r *reader) cloudBuildV1(b build) {
 	r.plain(stemma.FieldEntryPoint, config.At("path"), r.tenant())
 	r.cloudSources(b, config, source)
 
+	for _, e := range b.dependencies.Elems() {
+		r.cloudImage(e)
+	}
 	system, trigger := b.internal.At("systemSubstitutions"), b.internal.At("triggerUri")
 	r.text(trigger, false)
 	r.substitutions(system, r.grade)
@@ -249,6 +255,22 @@ func (r *reader) serviceAccount(j *stemma.JSON, by stemma.Grade) {
 	r.text(j, false)
 	s := j.Text()
 	r.say(stemma.FieldServiceAccount, s[strings.LastIndexByte(s, '/')+1:], by, j.Pointer())
+}
+
+// cloudImage reads the image that a step ran in. Where a step names it by digest, Cloud Build writes the digest twice.
+func (r *reader) cloudImage(e *stemma.JSON) {
+	in := r.inputOf(e)
+	uri := e.At("uri").Text()
+	if in == nil || in.Role != "" || namesGit(e.At("uri"), e.At("digest")) || e.At("digest", "sha256").Text() == "" {
+		return
+	}
+	if name, digests, ok := strings.Cut(uri, "@"); ok && len(digests)%2 == 1 {
+		if half := digests[:len(digests)/2]; digests == half+"@"+half {
+			uri = name + "@" + half
+		}
+	}
+	image := r.input(stemma.ResourceDescriptor{URI: "oci://" + uri, Digest: in.Digest}, in.Where)
+	in.Kind, in.Role, in.Canonical, in.Host, in.Version = image.Kind, stemma.RoleBuilder, image.Canonical, image.Host, image.Version
 }
 
 // cloudSteps reads the steps of a Build. Each runs an image, which the materials do not name.

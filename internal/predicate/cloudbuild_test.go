@@ -2,6 +2,7 @@ package predicate
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -103,6 +104,32 @@ func TestCloudBuild(t *testing.T) {
 	}
 	if len(v01.Inputs) != 3 || !v01.Inputs[1].Undeclared || v01.Inputs[1].Role != stemma.RoleBuilder || v01.Inputs[1].Kind != stemma.InputImage {
 		t.Errorf("inputs %+v", v01.Inputs)
+	}
+}
+
+// Inputs have the names that lists know them by, also where Cloud Build writes them as nobody else does.
+func TestCloudBuildInputs(t *testing.T) {
+	for _, c := range []struct {
+		name, kind, predicate, old, new string
+		at                              int
+		want                            string
+	}{
+		{"step", stemma.PredicateSLSAv01, cloudV01, "", "", 1, "image gcr.io/cloud-builders/docker builder true"},
+		{"step by tag", stemma.PredicateSLSAv01, cloudV01, "", "", 2, "image gcr.io/acme/scan builder true"},
+		{"step on docker.io", stemma.PredicateSLSAv01, cloudV01, "gcr.io/cloud-builders/docker", "bash", 1, "image docker.io/library/bash builder true"},
+		{"not a name", stemma.PredicateSLSAv01, cloudV01, "gcr.io/cloud-builders/docker", "${_IMAGE}", 1, "image  builder true"},
+		{"source", stemma.PredicateSLSAv01, cloudV01, "", "", 0, "git github.com/acme/app source false"},
+		{"page of the commit", stemma.PredicateSLSAv01, cloudV01, `{"uri": "https://github.com/acme/app"`, `{"uri": "https://github.com/acme/app/commit/` + commitA + `"`, 0, "git github.com/acme/app source false"},
+		{"upload", stemma.PredicateSLSAv01, cloudV01, "https://github.com/acme/app", "gs://acme/app", 0, "other   false"},
+		{"resolved", stemma.PredicateSLSAv1, cloudV1, "", "", 1, "image quay.io/containers/skopeo builder false"},
+		{"digest twice", stemma.PredicateSLSAv1, cloudV1, `1@sha256:` + sum, `1@sha256:` + sum + `@sha256:` + sum, 1, "image quay.io/containers/skopeo builder false"},
+		{"two digests", stemma.PredicateSLSAv1, cloudV1, `1@sha256:` + sum, `1@sha256:` + sum + `@sha256:` + sumB, 1, "image  builder false"},
+		{"another digest", stemma.PredicateSLSAv1, cloudV1, `{"sha256": "` + sum, `{"sha256": "` + sumB, 1, "image  builder false"},
+	} {
+		in := mustRead(t, keySigner(), c.kind, change(t, c.predicate, c.old, c.new)).Inputs[c.at]
+		if got := fmt.Sprintf("%s %s %s %t", in.Kind, in.Canonical, in.Role, in.Undeclared); got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
 	}
 }
 

@@ -19,6 +19,7 @@ func samples() map[string]sample {
 		"actions": {stemma.PredicateSLSAv1, actionsV1}, "generator": {stemma.PredicateSLSAv02, generatorV02},
 		"container-based": {stemma.PredicateSLSAv1, containerBasedV1}, "delegator": {stemma.PredicateSLSAv1, delegatorV1},
 		"buildkit v0.2": {stemma.PredicateSLSAv02, buildkitV02}, "buildkit v1": {stemma.PredicateSLSAv1, buildkitLocalV1},
+		"tekton v0.2": {stemma.PredicateSLSAv02, konfluxV02}, "tekton v1": {stemma.PredicateSLSAv1, chainsV1},
 		"gitlab": {stemma.PredicateSLSAv1, gitlabRunnerV1}, "gitlab.com": {stemma.PredicateSLSAv1, gitlabServiceV1}, "gitlab v0.2": {stemma.PredicateSLSAv02, gitlabRunnerV02},
 		"v0.1": {stemma.PredicateSLSAv01, makeV01}, "cloud build v0.1": {stemma.PredicateSLSAv01, cloudV01}, "cloud build v1": {stemma.PredicateSLSAv1, cloudV1},
 		"unknown":      {stemma.PredicateSLSAv1, genericV1},
@@ -205,7 +206,7 @@ func checkClaims(t *testing.T, p *stemma.Provenance, predicate []byte, allowed f
 			if f == stemma.FieldRef { // of a branch or a tag by itself, the kind is in the name of the member
 				value = strings.TrimPrefix(strings.TrimPrefix(value, "refs/heads/"), "refs/tags/")
 			}
-			for _, part := range strings.FieldsFunc(strings.ToLower(value), func(r rune) bool { return r == '/' || r == '-' }) {
+			for _, part := range strings.FieldsFunc(strings.ToLower(value), func(r rune) bool { return strings.ContainsRune("/-@", r) }) {
 				if !bytes.Contains(text, []byte(part)) && part != "https:" && part != "github.com" {
 					t.Errorf("%s %q: %q is not in the predicate", f, s.Value, part)
 				}

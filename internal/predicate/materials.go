@@ -35,11 +35,18 @@ func (r *reader) report(kinds ...stemma.InputKind) {
 
 // mark says what a dependency was to the build, where its builder tells it.
 func (r *reader) mark(dependency *stemma.JSON, kind stemma.InputKind, role stemma.InputRole) {
+	if in := r.inputOf(dependency); in != nil {
+		in.Kind, in.Role = kind, role
+	}
+}
+
+// inputOf is what was read of a dependency, or nil.
+func (r *reader) inputOf(dependency *stemma.JSON) *stemma.Input {
 	i, err := strconv.Atoi(dependency.Name())
 	if err != nil || i >= len(r.out.Inputs) || r.out.Inputs[i].Where != dependency.Pointer() {
-		return
+		return nil
 	}
-	r.out.Inputs[i].Kind, r.out.Inputs[i].Role = kind, role
+	return &r.out.Inputs[i]
 }
 
 // imageInputs finds the inputs by their digests and by their names.
@@ -85,14 +92,7 @@ func (r *reader) image(written, where string) stemma.Input {
 	for _, scheme := range []string{"docker-pullable://", "docker://", "oci://"} {
 		name = strings.TrimPrefix(name, scheme)
 	}
-	d := stemma.ResourceDescriptor{URI: "oci://" + name}
-	name, digest, _ := strings.Cut(name, "@")
-	if hex, ok := strings.CutPrefix(digest, "sha256:"); ok {
-		if _, err := stemma.NewDigest("sha256", hex); err == nil {
-			d.URI, d.Digest = "oci://"+name, map[string]string{"sha256": hex}
-		}
-	}
-	in := r.input(d, where)
+	in := r.input(stemma.ResourceDescriptor{URI: "oci://" + name}, where)
 	in.URI, in.Kind = written, stemma.InputImage
 	return in
 }

@@ -97,7 +97,7 @@ func (t *tekton) param(name string, value *stemma.JSON) {
 	t.parameter("param", name, value)
 	switch name {
 	case "hermetic":
-		t.hermetic(value.Scalar(), value.Pointer())
+		t.hermetic(value.Text(), value.Pointer())
 	case "git-url":
 		t.url = t.hinted(value.Text(), "", value.Pointer())
 	}

@@ -74,7 +74,7 @@ func (t *tekton) taskV02(e, source *stemma.JSON) {
 	t.typeHints(list)
 	t.results(&task, list)
 	if j := e.At("invocation", "parameters", "HERMETIC"); len(task.Results) > 0 {
-		t.hermetic(j.Scalar(), j.Pointer())
+		t.hermetic(j.Text(), j.Pointer())
 	}
 	t.account(e.At("serviceAccountName"), e.At("serviceAccountName").Pointer())
 	t.out.Tasks = append(t.out.Tasks, task)
