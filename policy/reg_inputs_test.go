@@ -163,6 +163,11 @@ func TestReg_D08_unexpected_input(t *testing.T) {
 	}
 	// The source at another commit is the source; that of a fork is not.
 	allowed(t, evaluate(t, inputsPolicy, built, also(input(stemma.InputGit, "github.com/acme/app"))))
+	// Nor is a repository without a name the source that nobody states.
+	sourceless := change(t, inputsPolicy, "  source:\n    repository: github.com/acme/{service}\n    refs: [refs/heads/main, \"refs/tags/v*\"]\n", "")
+	unstated := claim(stemma.FieldRepository, stemma.Claim{})
+	allowed(t, evaluate(t, sourceless, built, unstated))
+	only(t, evaluate(t, sourceless, built, unstated, also(input(stemma.InputGit, ""))), "inputs.git", stemma.ReasonInput)
 	narrow := change(t, inputsPolicy, `git: ["github.com/Acme/**"]`, "git: [github.com/acme/lib]")
 	allowed(t, evaluate(t, narrow, built))
 	only(t, evaluate(t, narrow, built, also(input(stemma.InputGit, "github.com/acme/app2"))), "inputs.git", stemma.ReasonInput)
