@@ -203,7 +203,7 @@ func (j *judgement) nothing(rules []Rule) []stemma.Finding {
 		switch {
 		case rule.platforms != nil:
 			out = append(out, j.listed(rule)...)
-		case rule.ID != "provenance.whole": // which has nothing to say of less than two provenances
+		case rule.ID != "provenance.whole" && rule.ID != "sbom.whole": // which have nothing to say of less than two
 			r := result{outcome: why.outcome, reason: why.reason, got: why.got, want: why.want, path: "platforms", needs: imagePlatform().ID}
 			out = append(out, j.finding(rule, r))
 		}
@@ -496,6 +496,15 @@ func DigestOf(e *stemma.Evidence) stemma.Digest {
 	}
 	for _, p := range e.Provenance {
 		parts = append(parts, "provenance "+string(hash(p)))
+	}
+	for _, s := range e.Scans {
+		parts = append(parts, "scan "+string(hash(s)))
+	}
+	for _, v := range e.VEX {
+		parts = append(parts, "vex "+string(hash(v)))
+	}
+	for _, v := range e.Summaries {
+		parts = append(parts, "summary "+string(hash(v)))
 	}
 	for _, u := range e.Unsigned {
 		parts = append(parts, "unsigned "+string(u.Bundle))

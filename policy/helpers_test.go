@@ -258,6 +258,9 @@ func render(d *stemma.Decision) string {
 				fmt.Fprintf(&b, "        %-7s %s\n", line.name, line.text)
 			}
 		}
+		for _, item := range f.Items {
+			fmt.Fprintf(&b, "        · %s\n", item)
+		}
 	}
 	for _, s := range d.NotRequired {
 		fmt.Fprintf(&b, "not required: %s\n", s)

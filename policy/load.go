@@ -364,7 +364,7 @@ func (c *checker) policy(s *Set, p *loaded) {
 func (c *checker) blocks(p *loaded) {
 	spec := &p.spec
 	if spec.Signature == nil && spec.Provenance == nil && spec.SBOM == nil && spec.Vulnerabilities == nil && len(spec.Attestations) == 0 {
-		c.fail("spec", "write a provenance or a signature block", "the policy requires nothing, so it could never allow an image")
+		c.fail("spec", "write a provenance, signature, sbom, vulnerabilities or attestations block", "the policy requires nothing, so it could never allow an image")
 		return
 	}
 	if spec.Signature != nil {

@@ -244,7 +244,7 @@ func TestVacuous(t *testing.T) {
 // negative reports whether a cell is about what no evidence may say: taking evidence away can only help there, and the
 // store keeps such facts for that reason.
 func negative(cell string) bool {
-	return slices.ContainsFunc([]string{"provenance.agreement", "provenance.run", "provenance.builders", "image.distrusted"}, func(rule string) bool {
+	return slices.ContainsFunc([]string{"provenance.agreement", "provenance.run", "provenance.builders", "image.distrusted", "vulnerabilities.none"}, func(rule string) bool {
 		return strings.Contains(cell, " "+rule+" ")
 	})
 }

@@ -119,12 +119,8 @@ func provenanceConsistent() Rule {
 		Since:   "0.1",
 		inForce: hasProvenance,
 		each: func(_ *judgement, c *candidate) result {
-			fields := []stemma.Field{
-				stemma.FieldBuilder, stemma.FieldRepository, stemma.FieldCommit, stemma.FieldRef,
-				stemma.FieldEntryPoint, stemma.FieldTrigger, stemma.FieldRunner, stemma.FieldRun,
-			}
 			checked := 0
-			for _, f := range fields {
+			for _, f := range stemma.Fields() {
 				claim, ok := c.provenance.Claims[f]
 				if !ok {
 					continue
