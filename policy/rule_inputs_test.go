@@ -170,7 +170,7 @@ func inputRuleCases() []ruleCase {
 func TestInputsOnly(t *testing.T) {
 	allowed(t, evaluate(t, inputsPolicy, built))
 	// Who says both is not believed, here as in provenance.consistent.
-	if f := finding(t, evaluate(t, inputsPolicy, built, hermetic(said("true", stemma.SaidByBuilder, "/hermetic", bySelf("false", "/x")))), "inputs.hermetic"); f.Outcome != stemma.Fail {
+	if f := finding(t, evaluate(t, inputsPolicy, built, claim(stemma.FieldHermetic, said("true", stemma.SaidByBuilder, "/hermetic", bySelf("false", "/x")))), "inputs.hermetic"); f.Outcome != stemma.Fail {
 		t.Errorf("%+v", f)
 	}
 	for _, c := range inputRuleCases() {
