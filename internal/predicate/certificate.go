@@ -19,6 +19,9 @@ func (r *reader) certificate() {
 	// "1.3.6.1.4.1.57264.1.9 | Build Signer URI: Reference to specific build instructions that are responsible for
 	// signing." The subject alternative name is the same; a person's or a service's name is no builder.
 	signerURI := claim(stemma.ClaimBuildSignerURI)
+	if id.Issuer == "https://oidc.codefresh.io" {
+		signerURI = "" // the URL of the run, which is no builder; the subject names the pipeline
+	}
 	builds := signerURI != "" || claim(stemma.ClaimRunInvocationURI) != "" || claim(stemma.ClaimGitHubRepository) != ""
 	if builds && strings.HasPrefix(id.Subject, "https://") {
 		r.say(stemma.FieldBuilder, id.Subject, by, "certificate SAN")
@@ -56,12 +59,39 @@ func (r *reader) certificate() {
 	either(stemma.FieldRef, stemma.ClaimSourceRepositoryRef, "certificate .14", stemma.ClaimGitHubRef, "certificate .6",
 		func(v, where string) { r.ref(v, by, where) })
 	either(stemma.FieldTrigger, stemma.ClaimBuildTrigger, "certificate .20", stemma.ClaimGitHubTrigger, "certificate .2", plain(stemma.FieldTrigger))
-	// CircleCI's template renders an empty value as two quotation marks.
+	// CircleCI's template renders an empty value as two quotation marks, and a job into which somebody logged in as ssh-rerun.
 	if runner := claim(stemma.ClaimRunnerEnvironment); runner != `""` {
 		r.say(stemma.FieldRunner, runner, by, "certificate .11")
 	}
+	if claim(stemma.ClaimRunnerEnvironment) == "ssh-rerun" {
+		r.note("the job was run again with SSH: somebody could log in while it ran")
+	}
+	r.id(stemma.FieldRepositoryID, claim(stemma.ClaimSourceRepositoryID), by, "certificate .15")
+	r.id(stemma.FieldOwnerID, claim(stemma.ClaimSourceOwnerID), by, "certificate .17")
+	// ".10 is the builder's commit, .13 the caller's."
+	if commit := claim(stemma.ClaimBuildSignerDigest); commit != "" && !stemma.IsCommit(commit) {
+		r.note("certificate .10 is left out: no whole commit")
+	} else {
+		r.say(stemma.FieldWorkflowCommit, commit, by, "certificate .10")
+	}
+	r.say(stemma.FieldEnvironment, claim(stemma.ClaimDeploymentEnvironment), by, "certificate .23")
+	// Whose service account signs need not be that of the build: Tekton Chains signs with its own for all namespaces.
+	if namespace, account, ok := serviceAccount(&id); ok {
+		r.otherwise(stemma.FieldNamespace, namespace, by, "certificate SAN")
+		r.otherwise(stemma.FieldServiceAccount, account, by, "certificate SAN")
+	}
 	r.say(stemma.FieldRun, canonicalRun(claim(stemma.ClaimRunInvocationURI)), by, "certificate .21")
 	r.say(stemma.FieldEntryPoint, configPath(&id), by, "certificate .18")
+}
+
+// serviceAccount reads the subject of a service account of Kubernetes, "https://kubernetes.io/namespaces/NS/serviceaccounts/SA".
+// Certificates of build services have claims besides, and their subjects are none.
+func serviceAccount(id *stemma.Identity) (namespace, account string, ok bool) {
+	rest, ok := strings.CutPrefix(id.Subject, "https://kubernetes.io/namespaces/")
+	namespace, account, found := strings.Cut(rest, "/serviceaccounts/")
+	label := func(s string) bool { return stemma.IsHost(s + ".local") } // RFC 1123
+	return namespace, account, ok && found && label(namespace) && label(account) && id.Claims[stemma.ClaimBuildSignerURI] == "" &&
+		id.Claims[stemma.ClaimRunInvocationURI] == "" && id.Claims[stemma.ClaimGitHubRepository] == ""
 }
 
 // sourceRepository is the URI of the source repository, extension .12, or .5 of the certificates that lack it.

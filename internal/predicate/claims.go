@@ -32,30 +32,68 @@ type fallback struct {
 // grade is by whom the words of a predicate are said.
 //
 // A job that runs its own repository's workflow is written by whoever can push there: what it attests is the word of
-// the tenant, whatever tool wrote it. A workflow of another repository is a builder that its callers cannot change
-// (SLSA v1.0, "Provenance is Unforgeable"); which of those deserve trust is for policy to say. Who holds a managed key
-// speaks for the builder. Everybody else is a tenant.
+// the tenant, whatever tool wrote it. A workflow of another repository, or a CI configuration of another project, is a
+// builder that its callers cannot change (SLSA v1.0, "Provenance is Unforgeable"); which of those deserve trust is for
+// policy to say. Who holds a managed key speaks for the builder, and so does a service that signs as itself: an account
+// of a cluster, or of Chainguard. Everybody else is a tenant: people, and the jobs of services whose certificates name
+// the project and not where the instructions came from (Buildkite, CircleCI, Codefresh, Buddy).
 func grade(signer *stemma.Identity) stemma.Grade {
 	switch {
 	case signer == nil:
 		return stemma.SaidByNobody
-	case signer.KeyID != "":
+	case signer.KeyID != "", isService(signer):
 		return stemma.SaidByBuilder
-	case !isGitHub(signer.Issuer):
-		return stemma.SaidByTenant
+	case isGitHub(signer.Issuer):
+		w, ok := stemma.ParseWorkflow(signer.Subject)
+		if ok && (isGenerator(w) || isChainguard(w)) {
+			return stemma.SaidByBuilder
+		}
+		return foreign(w.Repository, signer)
 	}
-	w, ok := stemma.ParseWorkflow(signer.Subject)
+	project, ok := gitLabProject(signer)
 	if !ok {
 		return stemma.SaidByTenant
 	}
-	if isGenerator(w) {
-		return stemma.SaidByBuilder
-	}
+	return foreign(project, signer)
+}
+
+// foreign grades the words of a job whose instructions come from a repository: those of the source's own are the
+// tenant's, and so are those of a job whose certificate does not say what the source is.
+func foreign(instructions string, signer *stemma.Identity) stemma.Grade {
 	source, err := stemma.CanonicalRepository(sourceRepository(signer))
-	if err != nil || source == w.Repository {
+	if err != nil || instructions == "" || source == instructions {
 		return stemma.SaidByTenant
 	}
 	return stemma.SaidByBuilder
+}
+
+// gitLabProject is the project that the CI configuration of a GitLab job lies in, from a subject such as
+// "https://gitlab.com/acme/app//.gitlab-ci.yml@refs/heads/main". It must be on the host of the issuer, and no extension
+// may say otherwise.
+func gitLabProject(signer *stemma.Identity) (string, bool) {
+	host, ok := strings.CutPrefix(signer.Issuer, "https://")
+	project, file, found := strings.Cut(strings.TrimPrefix(signer.Subject, "https://"), "//")
+	config, signed := signer.Claims[stemma.ClaimBuildConfigURI], signer.Claims[stemma.ClaimBuildSignerURI]
+	if !ok || !found || file == "" || !strings.HasPrefix(project, host+"/") || !strings.HasPrefix(signer.Subject, "https://") ||
+		signed != signer.Subject || config != "" && config != signer.Subject {
+		return "", false
+	}
+	canonical, revision, err := stemma.ParseRepository("https://" + project)
+	return canonical, err == nil && revision == ""
+}
+
+// isService reports whether the signer is a service that signs as itself: a service account of Kubernetes, under which
+// Tekton Chains signs, or an identity of Chainguard.
+func isService(signer *stemma.Identity) bool {
+	_, _, account := serviceAccount(signer)
+	const chainguard = "https://issuer.enforce.dev"
+	return account || signer.Issuer == chainguard && strings.HasPrefix(signer.Subject, chainguard+"/")
+}
+
+// isChainguard reports whether a workflow is the one that releases Chainguard's public images, which is documented. Its
+// repository is that of the images: builder and tenant are one.
+func isChainguard(w stemma.Workflow) bool {
+	return w.Repository == "github.com/chainguard-images/images" && w.File == "release.yaml" && w.Ref == "refs/heads/main"
 }
 
 // tenant is the grade of what the predicate's author was told by the tenant.

@@ -324,10 +324,10 @@ func contradicted(path string) []string {
 	switch {
 	case strings.HasSuffix(path, "bcr/MODULE-wrong-signer.bazel.intoto.jsonl"):
 		// The provenance of bazel's rules_lint, signed by a workflow that is named malicious_attestation.yaml.
-		return []string{"builder", "commit", "entryPoint", "ref", "repository", "run"}
+		return []string{"builder", "commit", "entryPoint", "ownerID", "ref", "repository", "repositoryID", "run"}
 	case strings.Contains(path, "bundle-verify/dsse-invalid-sig_fail/"), strings.Contains(path, "bundle-verify/happy-path-intoto-in-dsse-v3/"):
 		// A statement of loosebazooka/aa-test that the conformance suite lets its beacon sign; the event is the same.
-		return []string{"builder", "commit", "entryPoint", "repository", "run"}
+		return []string{"builder", "commit", "entryPoint", "ownerID", "repository", "repositoryID", "run"}
 	case strings.Contains(path, "rekor2-dsse-"), strings.HasSuffix(path, "a.dsse.staging-rekor-v2.txt.sigstore.json"),
 		strings.Contains(path, "bundles/bundle.dsse.rekor-v2.mismatched-"):
 		// A predicate of two members, which the conformance suite invented and lets its beacon sign: its builder.id is the
@@ -343,6 +343,7 @@ func certificateName(f stemma.Field) string {
 		stemma.FieldRef: stemma.ClaimSourceRepositoryRef, stemma.FieldTrigger: stemma.ClaimBuildTrigger,
 		stemma.FieldRunner: stemma.ClaimRunnerEnvironment, stemma.FieldRun: stemma.ClaimRunInvocationURI,
 		stemma.FieldEntryPoint: stemma.ClaimBuildConfigURI, stemma.FieldBuilder: stemma.ClaimBuildSignerURI,
+		stemma.FieldRepositoryID: stemma.ClaimSourceRepositoryID, stemma.FieldOwnerID: stemma.ClaimSourceOwnerID, stemma.FieldWorkflowCommit: stemma.ClaimBuildSignerDigest,
 	}[f]
 }
 

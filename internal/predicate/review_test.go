@@ -137,7 +137,7 @@ func TestDefinitionInTheSource(t *testing.T) {
 	}
 	key := &stemma.Identity{KeyID: "ci"}
 	p := readV1(t, key, predicate("source"))
-	if r, c := p.Claims[stemma.FieldRepository], p.Claims[stemma.FieldCommit]; r.By != stemma.SaidByBuilder || c.Value != commit || c.By != stemma.SaidByBuilder {
+	if r, c := p.Claims[stemma.FieldRepository], p.Claims[stemma.FieldCommit]; r.By != stemma.SaidByTenant || c.Value != commit || c.By != stemma.SaidByTenant {
 		t.Errorf("repository %+v, commit %+v", r, c)
 	}
 	for _, name := range []string{"pipeline", "task", "pipelineTask", "stepAction/build"} {

@@ -270,11 +270,18 @@ func definesPipeline(name string) bool {
 }
 
 // matchDependency takes the commit from the one dependency that is the source. A definition that lies in the same
-// repository is another version of it than what was built.
+// repository is another version of it than what was built. What makes it the source is another's word, and the commit is
+// no better said than that: a tenant may name a repository that the build only uses.
 func (r *reader) matchDependency(b build) {
 	repository := r.said[stemma.FieldRepository][0].Value
 	found := slices.DeleteFunc(gitDependencies(b), func(c candidate) bool { return c.repository != repository || definesPipeline(c.name) })
-	if len(found) == 1 {
-		r.candidate(found[0], r.grade)
+	if len(found) != 1 {
+		return
 	}
+	by := r.grade
+	if basis := r.said[stemma.FieldRepository][0].By; basis.Rank() < by.Rank() {
+		by = basis
+	}
+	r.candidate(found[0], by)
+	r.mark(found[0].entry, stemma.InputGit, stemma.RoleSource)
 }
