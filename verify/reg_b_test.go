@@ -118,7 +118,7 @@ spec:
   builders:
     ci: {trust: ci, keys: [` + strings.Join(names, ", ") + `], id: "https://ci.acme.example/builder", level: 2}
   provenance: {by: [ci], level: 2}
-  source: {repository: "git.acme.example/acme/{service}", saidBy: builder}
+  source: {repository: "git.acme.example/acme/{service}", saidBy: tenant}
 `
 }
 

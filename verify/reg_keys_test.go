@@ -71,7 +71,7 @@ func TestManagedKeys(t *testing.T) {
 			})
 		}, want: fails("source.repository", stemma.ReasonRepository)},
 		reg{name: "certificate's word is wanted", policy: text, control: good, play: func(s *stage) {
-			s.policy = in(s.policy, ", saidBy: builder", "")
+			s.policy = in(s.policy, ", saidBy: tenant", "")
 			good(s)
 		}, want: fails("source.repository", stemma.ReasonSaidBy)},
 		reg{name: "B01 another image", policy: text, control: good, play: with(bare(key), func(st *stemmatest.Statement) {
