@@ -207,8 +207,13 @@ func (r *reader) buildkitTools(frontend string) {
 // repositories besides, and nobody sees packages.
 func (r *reader) buildkitReported(b buildkit) {
 	r.report(stemma.InputImage, stemma.InputGit, stemma.InputHTTP)
-	if !b.complete.Bool() {
+	switch {
+	case !b.complete.Bool():
 		r.note("by its own word the dependencies are not complete")
+		return
+	case len(b.request.At("locals").Elems()) > 0:
+		// BuildKit itself never says both: a directory of the client is no dependency that can be named.
+		r.note("the dependencies are said to be complete, and directories of the client are not among them")
 		return
 	}
 	r.out.Reported[stemma.InputImage] = stemma.ReportedAll

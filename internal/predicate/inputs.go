@@ -95,7 +95,7 @@ func nameInput(uri string, digest map[string]string) inputName {
 	switch scheme {
 	case "pkg":
 		return packageName(rest, plain)
-	case "oci", "docker", "docker-image", "docker-pullable":
+	case "oci", "docker", "docker-image", "docker-image+blob", "docker-pullable":
 		return imageName(rest, plain)
 	case "http", "https":
 		return webName(scheme, rest, digest, plain)
