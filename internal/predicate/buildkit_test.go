@@ -230,7 +230,8 @@ func TestBuildKitReported(t *testing.T) {
 		{"min, incomplete", stemma.PredicateSLSAv02, buildkitV02, some, "by its own word the dependencies are not complete"},
 		{
 			"min, complete", stemma.PredicateSLSAv02, change(t, buildkitV02, `"materials": false}`, `"materials": true}`),
-			map[stemma.InputKind]stemma.Reported{stemma.InputImage: stemma.ReportedAll, stemma.InputGit: stemma.ReportedSome, stemma.InputHTTP: stemma.ReportedSome}, "mode=min",
+			map[stemma.InputKind]stemma.Reported{stemma.InputImage: stemma.ReportedAll, stemma.InputGit: stemma.ReportedSome, stemma.InputHTTP: stemma.ReportedSome},
+			"mode=min",
 		},
 		{"not said", stemma.PredicateSLSAv1, change(t, buildkitMaxV1, `"resolvedDependencies": true`, `"ResolvedDependencies": true`), some, "by its own word the dependencies are not complete"},
 		{"local", stemma.PredicateSLSAv1, buildkitLocalV1, some, "read from directories of the client: context"},
