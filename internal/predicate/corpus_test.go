@@ -18,7 +18,7 @@ import (
 )
 
 // corpusDir finds the corpus of real evidence, or skips.
-func corpusDir(t *testing.T) string {
+func corpusDir(t testing.TB) string {
 	t.Helper()
 	dir := os.Getenv("STEMMA_CORPUS")
 	if dir == "" {
@@ -59,7 +59,7 @@ type entry struct {
 }
 
 // provenanceRecords lists the records that hold SLSA provenance of a version that is read.
-func provenanceRecords(t *testing.T, dir string) map[string]entry {
+func provenanceRecords(t testing.TB, dir string) map[string]entry {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(dir, "index.jsonl"))
 	if err != nil {
@@ -99,7 +99,7 @@ type envelope struct {
 }
 
 // open decodes a record without verifying it: its statement, and the certificate beside it, if any.
-func (r record) open(t *testing.T, dir string) (stemma.Statement, *x509.Certificate) {
+func (r record) open(t testing.TB, dir string) (stemma.Statement, *x509.Certificate) {
 	t.Helper()
 	path, line, lines := strings.Cut(r.Path, "#")
 	data, err := os.ReadFile(filepath.Join(dir, path))

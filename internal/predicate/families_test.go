@@ -97,6 +97,23 @@ func TestReg_D07_parameters(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", c.name, diff)
 		}
 	}
+	// Of a build type that is not known nothing is left out, whatever it is called, and no payload of an event is shown.
+	for _, c := range []struct {
+		kind, predicate string
+		want            []string
+	}{
+		{stemma.PredicateSLSAv1, change(t, genericV1, `"externalParameters": {`, `"externalParameters": {"debug": true, "env": [{"github_event_payload": {"email": "x@acme.example"}}], `), []string{
+			"param debug true " + external + "debug", "param env " + external + "env", `param source {"repository": "https://git.acme.example/acme/app", "ref": "refs/tags/v2"} ` + external + "source",
+		}},
+		{stemma.PredicateSLSAv02, `{"builder":{"id":"b"},"buildType":"t","invocation":{"parameters":{"A":"1"}}}`, []string{"param A 1 /invocation/parameters/A"}},
+		{stemma.PredicateSLSAv02, `{"builder":{"id":"b"},"buildType":"t","invocation":{"parameters":["--evil"]}}`, []string{`param parameters ["--evil"] /invocation/parameters`}},
+		{stemma.PredicateSLSAv02, `{"builder":{"id":"b"},"buildType":"t","invocation":{"parameters":null}}`, nil},
+	} {
+		p := mustRead(t, nil, c.kind, c.predicate)
+		if diff := cmp.Diff(c.want, parameterLines(p)); diff != "" {
+			t.Errorf("unknown (-want +got):\n%s", diff)
+		}
+	}
 	// Long values are cut, and what a terminal would obey is replaced.
 	p := mustRead(t, nil, stemma.PredicateSLSAv1, change(t, delegatorV1, `"artifact": "x"`, `"artifact": "\u001b[1m`+strings.Repeat("z", 5000)+`"`))
 	if v := p.Parameters[0].Value; len(v) > 1100 || strings.Contains(v, "\x1b") {

@@ -78,8 +78,16 @@ func (r *reader) each(kind string, given *stemma.JSON) {
 	r.object(given, false)
 	if given.IsObject() {
 		for _, k := range given.Elems() {
-			r.parameter(kind, k.Name(), k)
+			r.given(kind, k)
 		}
+	}
+}
+
+// given records a member as a parameter, without its value where the payload of an event stands in it.
+func (r *reader) given(kind string, k *stemma.JSON) {
+	r.parameter(kind, k.Name(), k)
+	if isEvent(k.Name()) || holdsEvent(k) {
+		r.out.Parameters[len(r.out.Parameters)-1].Value = ""
 	}
 }
 
@@ -110,7 +118,7 @@ func (r *reader) unknownParameters(external *stemma.JSON, known ...string) {
 	}
 	for _, k := range external.Elems() {
 		if !slices.Contains(known, k.Name()) {
-			r.parameter("unknown", k.Name(), k)
+			r.given("unknown", k)
 		}
 	}
 }

@@ -112,6 +112,55 @@ func TestInputs(t *testing.T) {
 	}
 }
 
+// What is written differently and leads to the same place is one input, whose name is compared as a whole. Source: threats,
+// canonical forms that are equal.
+func TestReg_D02_one_name_of_inputs(t *testing.T) {
+	for want, uris := range map[string][]string{
+		"docker.io/library/alpine": {
+			"pkg:docker/alpine@3", "pkg:docker/library/alpine", "pkg:docker/docker.io/alpine", "pkg:docker/index.docker.io/library/alpine", "pkg:docker/alpine?repository_url=docker.io",
+			"pkg:oci/alpine?repository_url=index.docker.io/library/alpine", "oci://docker.io/library/alpine:3", "docker-image://alpine", "docker://registry-1.docker.io/library/alpine",
+		},
+		"ghcr.io/acme/app": {"pkg:docker/ghcr.io/acme/app", "oci://GHCR.io/acme/app", "oci://ghcr.io:443/acme/app", "pkg:docker/acme/app?repository_url=https:%2F%2Fghcr.io", "ghcr.io/acme/app:1@sha256:" + contentA},
+		"github.com/acme/app": {
+			"git+https://github.com/acme/app@refs/tags/v2", "https://GitHub.com:443/acme/app.git", "ssh://git@github.com/acme/app.git", "git@github.com:acme/app.git", "git://github.com/acme/app.git#main", "pkg:github/Acme/App@v2",
+		},
+		"dl.example.com/a%2Bb": {"https://dl.example.com/a%2Bb", "https://DL.EXAMPLE.com:443/a%2bb?x=1", "http://dl.example.com:80/a%2Bb#y"},
+		"pkg:npm/%40acme/lib":  {"pkg:npm/%40acme/lib", "pkg:npm/@acme/lib@1", "PKG:NPM/%40acme/lib?repository_url=https://npm.acme.example", "pkg://npm/%40acme/lib#sub"},
+		"actions/checkout":     {"pkg:githubactions/actions/checkout@v4", "pkg:githubactions/Actions/Checkout", "https://github.com/actions/checkout/action.yml@v4", "github.com/Actions/checkout/action.yaml"},
+	} {
+		for _, uri := range uris {
+			if in, _ := inputOf(uri, nil); in.Canonical != want {
+				t.Errorf("%s is %q, want %q", uri, in.Canonical, want)
+			}
+		}
+	}
+}
+
+// Case distinguishes what a place distinguishes by it: owners on GitHub's hosts it does not.
+func TestReg_D04_case_of_inputs(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		same bool
+	}{
+		{"git+https://github.com/ACME/app", "git+https://github.com/acme/app", true},
+		{"git+https://acme.ghe.com/ACME/app", "git+https://acme.ghe.com/acme/app", true},
+		{"pkg:githubactions/ACME/build", "pkg:githubactions/acme/build", true},
+		{"pkg:pypi/Flask_Login", "pkg:pypi/flask-login", true},
+		{"git+https://git.acme.example/ACME/app", "git+https://git.acme.example/acme/app", false},
+		{"https://dl.example.com/A", "https://dl.example.com/a", false},
+		{"https://github.com/acme/b/.github/workflows/X.yml@v1", "https://github.com/acme/b/.github/workflows/x.yml@v1", false},
+		{"pkg:npm/JSONStream", "pkg:npm/jsonstream", false},
+		{"pkg:maven/org.Acme/lib", "pkg:maven/org.acme/lib", false},
+		{"git+https://github.com.evil.com/acme/app", "git+https://github.com/acme/app", false},
+	} {
+		a, _ := inputOf(c.a, nil)
+		b, _ := inputOf(c.b, nil)
+		if same := a.Canonical == b.Canonical; same != c.same || a.Canonical == "" || b.Canonical == "" {
+			t.Errorf("%s is %q, %s is %q", c.a, a.Canonical, c.b, b.Canonical)
+		}
+	}
+}
+
 // A name is had by its own spelling only: what one reader would decode, fold or resolve and another would not has none.
 // Source: CVE-2021-41087, CVE-2026-39821, opa-envoy CVE-2026-26205.
 func TestReg_D03_names_of_inputs(t *testing.T) {

@@ -129,6 +129,7 @@ func (r *reader) unknown(b build) {
 	r.note("buildType %q is not known; read by the common fields", b.buildType)
 	r.builder(b.builderID)
 	r.run(b.invocationID.Scalar(), r.grade, b.invocationID.Pointer())
+	r.undefinedParameters(b)
 
 	candidates := r.explicitSources(b)
 	if r.certified(stemma.FieldRepository) == "" && len(distinctRepositories(candidates)) > 1 {
@@ -139,7 +140,9 @@ func (r *reader) unknown(b build) {
 		r.candidate(c, c.by)
 	}
 	if len(r.said[stemma.FieldRepository]) == 0 {
-		r.guess(b)
+		if r.guess(b); len(r.said[stemma.FieldRepository]) == 0 {
+			r.note("no source is taken from it")
+		}
 	} else {
 		r.matchDependency(b)
 	}
@@ -148,6 +151,16 @@ func (r *reader) unknown(b build) {
 	} else {
 		r.otherwise(stemma.FieldEntryPoint, e.Text(), r.grade, e.Pointer())
 	}
+}
+
+// undefinedParameters lists all external parameters by the name of their member: which of them the build type defines is
+// not known, nor what they do.
+func (r *reader) undefinedParameters(b build) {
+	if !absent(b.external) && !b.external.IsObject() {
+		r.given("param", b.external)
+		return
+	}
+	r.each("param", b.external)
 }
 
 // candidate is something that may be the source: a URI, with what stands beside it.
