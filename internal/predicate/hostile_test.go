@@ -19,7 +19,8 @@ func samples() map[string]sample {
 		"actions": {stemma.PredicateSLSAv1, actionsV1}, "generator": {stemma.PredicateSLSAv02, generatorV02},
 		"container-based": {stemma.PredicateSLSAv1, containerBasedV1}, "delegator": {stemma.PredicateSLSAv1, delegatorV1},
 		"buildkit v0.2": {stemma.PredicateSLSAv02, buildkitV02}, "buildkit v1": {stemma.PredicateSLSAv1, buildkitLocalV1},
-		"tekton v0.2": {stemma.PredicateSLSAv02, konfluxV02}, "tekton v1": {stemma.PredicateSLSAv1, chainsV1},
+		"buildkit max": {stemma.PredicateSLSAv1, buildkitMaxV1},
+		"tekton v0.2":  {stemma.PredicateSLSAv02, konfluxV02}, "tekton v1": {stemma.PredicateSLSAv1, chainsV1},
 		"gitlab": {stemma.PredicateSLSAv1, gitlabRunnerV1}, "gitlab.com": {stemma.PredicateSLSAv1, gitlabServiceV1}, "gitlab v0.2": {stemma.PredicateSLSAv02, gitlabRunnerV02},
 		"v0.1": {stemma.PredicateSLSAv01, makeV01}, "cloud build v0.1": {stemma.PredicateSLSAv01, cloudV01}, "cloud build v1": {stemma.PredicateSLSAv1, cloudV1},
 		"unknown":      {stemma.PredicateSLSAv1, genericV1},
@@ -90,7 +91,8 @@ func TestReg_J03_J04_null_and_type_flip(t *testing.T) {
 							}
 							_, text := value.(string)
 							number := value == 7 && (f == stemma.FieldRun || f == stemma.FieldRepositoryID || f == stemma.FieldOwnerID)
-							if !text && !number && (said.Where == pointer || strings.HasPrefix(said.Where, pointer+"/")) && !strings.HasSuffix(said.Where, "/x") && !isElement(pointer, said.Where, value) {
+							truth := value == true && f == stemma.FieldHermetic
+							if !text && !number && !truth && (said.Where == pointer || strings.HasPrefix(said.Where, pointer+"/")) && !strings.HasSuffix(said.Where, "/x") && !isElement(pointer, said.Where, value) {
 								t.Errorf("%s set to %v: %s is %q at %s", pointer, value, f, said.Value, said.Where)
 							}
 						}

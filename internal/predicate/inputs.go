@@ -90,6 +90,18 @@ type inputName struct {
 // no name: names are compared with lists of what is accepted, and must not be had by a trick of case or encoding.
 // Source: CVE-2021-41087, CVE-2026-39821.
 func nameInput(uri string, digest map[string]string) inputName {
+	n := inputForm(uri, digest)
+	if len(n.canonical) > maxInputName {
+		return inputName{kind: n.kind}
+	}
+	return n
+}
+
+// maxInputName is the longest name of an input, in bytes. Encoding makes a name longer than the URI was.
+const maxInputName = 1024
+
+// inputForm tells the forms of URIs apart.
+func inputForm(uri string, digest map[string]string) inputName {
 	scheme, rest := cutScheme(uri)
 	plain := len(uri) <= maxClaim && !strings.ContainsFunc(uri, func(c rune) bool { return c <= ' ' || c >= 0x7f })
 	switch scheme {

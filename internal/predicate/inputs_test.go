@@ -178,7 +178,7 @@ func TestReg_D03_names_of_inputs(t *testing.T) {
 			"oci://gcr.io.", "oci://gcr.io./acme/app", "oci://user@gcr.io/acme/app", "oci://gcr.io/acme/app@sha256:" + contentA + "@sha256:" + contentB,
 			"oci://gcr.io:0443/acme/app", "oci://gcr.io:99999/acme/app", "oci://gcr.io:/acme/app", "oci://xn--gcr-9ia.io/acme/app", "oci://[::1]/app", "oci://gcr.io/acme/app:",
 			"oci://gcr.io/acme/a..b", "oci://gcr.io/acme/-b", "oci://gcr.io/acme/b.", "oci://gcr.io/acme/b___c", "oci://gcr.io/acme/b.-c", "oci://gcr.io/acme/b:.x", "oci://",
-			"docker://gcr.io/acme/app?x=1", "docker://gcr.io/acme/app#x", "docker-image://gcr.io/acme/%61pp", "oci://gcr.io/" + strings.Repeat("a/", 1024) + "a",
+			"docker://gcr.io/acme/app?x=1", "docker://gcr.io/acme/app#x", "docker-image://gcr.io/acme/%61pp", "oci://gcr.io/" + strings.Repeat("a/", 510) + "a",
 		},
 		stemma.InputGit: {
 			"git+https://github.com/acme/app%2F..%2Fevil", "git+https://github.com/acme/app/../evil", "git+https://github.com@evil.com/acme/app", "git+https://github.com/acme//app",
@@ -201,7 +201,7 @@ func TestReg_D03_names_of_inputs(t *testing.T) {
 		stemma.InputPackage: {
 			"pkg:npm/@acme%2Flib", "pkg:npm/%40acme%2Flib@1", "pkg:npm/../lib", "pkg:npm/a//b", "pkg:npm/%6cib", "pkg:npm/lib%00", "pkg:npm/lib@1@2", "pkg:npm/lib@", "pkg:npm/", "pkg:npm", "pkg:", "pkg:/",
 			"pkg:npm/lib?a=1&a=2", "pkg:npm/lib?A=1&a=2", "pkg:npm/lib?a", "pkg:npm/lib?a=1?b=2", "pkg:npm/lïb", "pkg:npm/l ib", "pkg:npm/lib%5C", "pkg:n%70m/lib", "pkg:pypi/_foo", "pkg:pypi/foo-", "pkg:pypi/-",
-			"pkg:npm/@", "pkg:npm/a@1%2F%2561",
+			"pkg:npm/@", "pkg:npm/a@1%2F%2561", "pkg:npm/" + strings.Repeat("<", 400),
 		},
 	} {
 		for _, uri := range uris {
@@ -286,6 +286,9 @@ func uriOf(in stemma.Input) string {
 	case stemma.InputImage:
 		return "oci://" + in.Canonical
 	case stemma.InputGit:
+		if strings.Contains(in.Canonical, ":443/") {
+			return "git+http://" + in.Canonical
+		}
 		return "git+https://" + in.Canonical
 	case stemma.InputHTTP:
 		if strings.Contains(in.Canonical, ":443/") {
