@@ -183,6 +183,7 @@ type jsonReader struct {
 	nodes  int
 	names  int // remembered now, to find duplicates
 	values int
+	stream // where the document comes piece by piece
 }
 
 // jsonStep is one step of a pointer: a name, or an index in an array.
@@ -198,24 +199,27 @@ func (p *jsonReader) document(read func() error) error {
 	if !utf8.Valid(p.data) {
 		return p.fail("invalid UTF-8")
 	}
-	if bytes.HasPrefix(p.data, []byte("\xef\xbb\xbf")) {
+	if p.more() && bytes.HasPrefix(p.data, []byte("\xef\xbb\xbf")) {
 		return p.fail("byte-order mark")
 	}
 	p.space()
-	if p.pos == len(p.data) {
+	if !p.more() {
 		return p.fail("empty document")
 	}
 	if err := read(); err != nil {
 		return err
 	}
 	p.space()
-	if p.pos != len(p.data) {
+	if p.more() {
 		return p.fail("bytes after the document")
 	}
-	return nil
+	return p.broken
 }
 
 func (p *jsonReader) fail(format string, args ...any) error {
+	if p.broken != nil {
+		return p.broken // what is missing could not be read
+	}
 	ptr := ""
 	for i, s := range p.path {
 		if i == 8 {
@@ -229,17 +233,19 @@ func (p *jsonReader) fail(format string, args ...any) error {
 		// A name may be as long as the document.
 		ptr += "/" + escapePointer(s.name[:min(len(s.name), maxJSONQuoted)])
 	}
-	return &JSONError{Offset: p.pos, Pointer: ptr, Problem: fmt.Sprintf(format, args...)}
+	return &JSONError{Offset: p.before + p.pos, Pointer: ptr, Problem: fmt.Sprintf(format, args...)}
 }
 
 func (p *jsonReader) limit(format string, args ...any) error {
-	err := p.fail(format, args...).(*JSONError)
-	err.Limit = true
+	err := p.fail(format, args...)
+	if e, ok := err.(*JSONError); ok && p.broken == nil {
+		e.Limit = true
+	}
 	return err
 }
 
 func (p *jsonReader) space() {
-	for p.pos < len(p.data) {
+	for p.more() {
 		switch p.data[p.pos] {
 		case ' ', '\t', '\n', '\r':
 			p.pos++
@@ -250,7 +256,7 @@ func (p *jsonReader) space() {
 }
 
 func (p *jsonReader) peek() byte {
-	if p.pos < len(p.data) {
+	if p.more() {
 		return p.data[p.pos]
 	}
 	return 0
@@ -425,7 +431,7 @@ func (p *jsonReader) tree(parent *JSON, name string, depth int) (*JSON, error) {
 func (p *jsonReader) str() ([]byte, error) {
 	start := p.pos
 	p.pos++
-	for p.pos < len(p.data) {
+	for p.more() {
 		switch c := p.data[p.pos]; {
 		case c == '"':
 			p.pos++
@@ -450,7 +456,7 @@ func (p *jsonReader) str() ([]byte, error) {
 
 func (p *jsonReader) literal() ([]byte, error) {
 	start := p.pos
-	for p.pos < len(p.data) && strings.IndexByte("+-.0123456789aeEflnrstu", p.data[p.pos]) >= 0 {
+	for p.more() && strings.IndexByte("+-.0123456789aeEflnrstu", p.data[p.pos]) >= 0 {
 		p.pos++
 	}
 	raw := p.data[start:p.pos]

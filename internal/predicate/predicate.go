@@ -9,6 +9,7 @@
 package predicate
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -16,7 +17,8 @@ import (
 	"stemma"
 )
 
-// Document is what a predicate says. At most one of its fields is set.
+// Document is what a predicate says. At most one of its fields is set, but for a CycloneDX document in which somebody
+// analysed vulnerabilities: it is an SBOM and a VEX document.
 type Document struct {
 	Provenance *stemma.Provenance
 	SBOM       *stemma.SBOM
@@ -51,7 +53,16 @@ func read(id stemma.Digest, s stemma.Statement, signer *stemma.Identity) (d Docu
 		return d, err
 	}
 	if family, version, ok := sbomType(s.PredicateType); ok {
-		d.SBOM, err = sbom(id, family, version, s.Predicate)
+		return sbom(id, family, version, bytes.NewReader(s.Predicate))
+	}
+	version, isVEX := openVEXType(s.PredicateType)
+	switch {
+	case isVEX:
+		d.VEX, err = openVEX(id, version, s.Subject, bytes.NewReader(s.Predicate))
+	case isScan(s.PredicateType):
+		d.Scan, err = scan(id, s.Predicate)
+	case s.PredicateType == stemma.PredicateVSAv1, s.PredicateType == predicateVSAv02:
+		d.VSA, err = vsa(id, s)
 	}
 	return d, err
 }

@@ -1,9 +1,11 @@
 package predicate
 
 import (
-	"encoding/json"
+	"bytes"
 	"fmt"
+	"io"
 	"strings"
+	"time"
 
 	"stemma"
 )
@@ -12,6 +14,13 @@ import (
 const (
 	spdx      = "SPDX"
 	cyclonedx = "CycloneDX"
+)
+
+// Bounds of what is kept of an SBOM besides its packages.
+const (
+	maxRoots    = 1 << 12 // elements that it says it describes, and ancestors of them
+	maxListed   = 64      // tools, authors and notes, each
+	maxAnalyses = 1 << 17 // statements of a VEX document, and vulnerabilities of a scan
 )
 
 // sbomType recognises a predicate type: "https://spdx.dev/Document" and "https://cyclonedx.org/bom", alone or with
@@ -32,94 +41,324 @@ func sbomType(predicateType string) (family, version string, ok bool) {
 
 // ReadFile reads a document that lies in a registry as a file, by the media type of its layer. The Document is empty for
 // media types of anything else; an error says that the file is not what its media type says.
-func ReadFile(id stemma.Digest, mediaType string, data []byte) (d Document, err error) {
+func ReadFile(id stemma.Digest, mediaType string, data []byte) (Document, error) {
+	return ReadSBOM(id, mediaType, bytes.NewReader(data))
+}
+
+// ReadSBOM is ReadFile for a document that need not be held whole: memory grows with what is kept of it, not with its
+// size.
+func ReadSBOM(id stemma.Digest, mediaType string, r io.Reader) (Document, error) {
 	mediaType, _, _ = strings.Cut(mediaType, ";")
-	switch mediaType {
+	switch strings.TrimSpace(mediaType) {
 	case "application/spdx+json", "text/spdx+json":
-		d.SBOM, err = sbom(id, spdx, "", data)
+		return sbom(id, spdx, "", r)
 	case "text/spdx":
-		text, err := json.Marshal(string(data)) // as cosign attests it
-		if err != nil {
-			return d, fmt.Errorf("reading SPDX document: %w", err)
-		}
-		d.SBOM, err = sbom(id, spdx, "", text)
+		return spdxText(id, "", r)
 	case "application/vnd.cyclonedx+json":
-		d.SBOM, err = sbom(id, cyclonedx, "", data)
+		return sbom(id, cyclonedx, "", r)
+	case "application/vnd.cyclonedx", "application/vnd.cyclonedx+xml":
+		return Document{}, fmt.Errorf("reading CycloneDX document: XML is not read; attach it as application/vnd.cyclonedx+json")
+	case "application/vnd.syft+json":
+		if err := stemma.ReadJSON(r, func(*stemma.JSONStream) error { return nil }); err != nil {
+			return Document{}, fmt.Errorf("reading Syft document: %w", err)
+		}
+		return Document{SBOM: &stemma.SBOM{Bundle: id, Format: "Syft", Notes: []string{"Syft's own format is recognised and not read; attach SPDX or CycloneDX"}}}, nil
+	case "application/vnd.openvex+json", "text/vex+json":
+		v, err := openVEX(id, "", nil, r)
+		return Document{VEX: v}, err
 	}
-	return d, err
+	return Document{}, nil
 }
 
-// document is what is read of an SBOM: that it is one, and its name. Its contents are only held to be strict JSON.
-type document struct {
-	SPDXVersion string          `json:"spdxVersion"`
-	Name        string          `json:"name"`
-	Context     json.RawMessage `json:"@context"`
-	BOMFormat   string          `json:"bomFormat"`
-	SpecVersion string          `json:"specVersion"`
-	Metadata    struct {
-		Component struct {
-			Name string `json:"name"`
-		} `json:"component"`
-	} `json:"metadata"`
-}
-
-// sbom recognises an SBOM. wanted is the version that the predicate type promises, or "".
-func sbom(id stemma.Digest, family, wanted string, data json.RawMessage) (*stemma.SBOM, error) {
-	version, name, err := sbomVersion(family, data)
+// sbom reads an SBOM. wanted is the version that the predicate type promises, or "".
+func sbom(id stemma.Digest, family, wanted string, r io.Reader) (d Document, err error) {
+	b := &bill{out: &stemma.SBOM{Bundle: id}}
+	var version string
+	var vex *stemma.VEX
+	err = stemma.ReadJSON(r, func(s *stemma.JSONStream) error {
+		b.json = s
+		if family == cyclonedx {
+			version, vex, err = b.cycloneDX()
+			return err
+		}
+		if s.Kind() == '"' {
+			// cosign attests SPDX tag-value documents as one string.
+			text, err := s.Text()
+			if err == nil {
+				version, err = b.tagValue(strings.NewReader(text))
+			}
+			return err
+		}
+		version, err = b.spdx()
+		return err
+	})
+	if err == nil {
+		err = b.finish(family, version, wanted)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("reading %s document: %w", family, err)
+		return Document{}, fmt.Errorf("reading %s document: %w", family, err)
 	}
-	if wanted != "" && version != wanted && !strings.HasPrefix(version, wanted+".") {
-		return nil, fmt.Errorf("reading %s document: version %s under the predicate type of version %s", family, version, wanted)
+	if vex != nil {
+		vex.Bundle, vex.Format, vex.Time = id, b.out.Format, b.out.Created
+		vex.Author = strings.Join(b.out.Authors, ", ")
 	}
-	return &stemma.SBOM{Bundle: id, Format: family + " " + version, Name: name}, nil
+	return Document{SBOM: b.out, VEX: vex}, nil
 }
 
-func sbomVersion(family string, data json.RawMessage) (version, name string, err error) {
-	if len(data) > 0 && data[0] == '"' && family == spdx {
-		// cosign attests SPDX tag-value documents as one string.
-		var text string
-		if err := stemma.DecodeJSON(data, &text); err != nil {
-			return "", "", err
-		}
-		line, _, _ := strings.Cut(text, "\n")
-		version, ok := strings.CutPrefix(strings.TrimSpace(line), "SPDXVersion: SPDX-")
-		if !ok || !isVersion(version) {
-			return "", "", fmt.Errorf("a string that does not begin with SPDXVersion: SPDX-")
-		}
-		return version, "", nil
+// spdxText reads a file in SPDX's tag-value format.
+func spdxText(id stemma.Digest, wanted string, r io.Reader) (Document, error) {
+	b := &bill{out: &stemma.SBOM{Bundle: id}}
+	version, err := b.tagValue(r)
+	if err == nil {
+		err = b.finish(spdx, version, wanted)
 	}
-	var d document
-	if err := stemma.DecodeJSON(data, &d); err != nil {
-		return "", "", err
+	if err != nil {
+		return Document{}, fmt.Errorf("reading SPDX document: %w", err)
 	}
-	var ok bool
-	switch family {
-	case cyclonedx:
-		version, ok = d.SpecVersion, d.BOMFormat == cyclonedx
-		name = d.Metadata.Component.Name
+	return Document{SBOM: b.out}, nil
+}
+
+// bill collects what an SBOM says while it is read, in whatever order it says it.
+type bill struct {
+	out       *stemma.SBOM
+	json      *stemma.JSONStream
+	beyond    int             // components that are counted and not kept
+	ids       []string        // by which the document refers to each of out.Packages
+	described []string        // ids of what the document describes
+	ancestors [][2]string     // pairs of ids: a descendant, and its ancestor
+	named     map[string]bool // ids of packages that are marked as base images
+	only      string          // the id of the only package, where there is but one
+}
+
+// element is a component as it is read.
+type element struct {
+	stemma.Component
+	id         string
+	kind       string // of CycloneDX
+	supplied   bool   // somebody is named as its supplier, author or originator
+	identified bool   // by something else than a package URL and accepted digests
+	base       bool   // marked as a base image
+}
+
+func (b *bill) note(format string, args ...any) {
+	if len(b.out.Notes) < maxListed {
+		b.out.Notes = append(b.out.Notes, stemma.Printable(fmt.Sprintf(format, args...), 400))
+	}
+}
+
+// text is a value that can be shown, or "" with a note.
+func (b *bill) text(what, value string) string {
+	switch {
+	case len(value) > maxClaim:
+		b.note("%s is left out: longer than %d bytes", what, maxClaim)
+	case !printable(value):
+		b.note("%s is left out: it has characters that are not printable", what)
 	default:
-		if version, ok = strings.CutPrefix(d.SPDXVersion, "SPDX-"); !ok && d.SPDXVersion == "" {
-			version, ok = spdx3(d.Context)
-		}
-		name = d.Name
+		return value
 	}
-	if !ok || !isVersion(version) {
-		return "", "", fmt.Errorf("the document names no version of %s", family)
-	}
-	return version, name, nil
+	return ""
 }
 
-// spdx3 reads the version of an SPDX 3 document from its JSON-LD context,
-// "https://spdx.org/rdf/3.0.1/spdx-context.jsonld".
-func spdx3(context json.RawMessage) (string, bool) {
-	var uri string
-	if len(context) == 0 || context[0] != '"' || stemma.DecodeJSON(context, &uri) != nil {
-		return "", false
+func printable(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] >= 0x7f {
+			return stemma.Printable(s, maxClaim) == s && !strings.ContainsRune(s, '\uFFFD')
+		}
 	}
-	rest, ok := strings.CutPrefix(uri, "https://spdx.org/rdf/")
-	version, file, _ := strings.Cut(rest, "/")
-	return version, ok && file == "spdx-context.jsonld"
+	return true
+}
+
+// reserve keeps the place of a component in the order of the document, for those that are named within it. It is -1 when
+// there are more components than are kept.
+func (b *bill) reserve() int {
+	b.out.Elements.Components++
+	if len(b.out.Packages) >= stemma.MaxPackages {
+		b.beyond++
+		return -1
+	}
+	b.out.Packages, b.ids = append(b.out.Packages, stemma.Component{}), append(b.ids, "")
+	return len(b.out.Packages) - 1
+}
+
+// add puts a component in its place.
+func (b *bill) add(i int, e element) {
+	b.count(&e)
+	if i < 0 {
+		return
+	}
+	b.out.Packages[i], b.ids[i] = e.Component, e.id
+	if e.base && e.id != "" && len(b.named) < maxRoots {
+		if b.named == nil {
+			b.named = map[string]bool{}
+		}
+		b.named[e.id] = true
+	}
+}
+
+// count cleans a component and counts what it lacks.
+func (b *bill) count(e *element) {
+	b.clean(e)
+	n := &b.out.Elements
+	for _, lacks := range []struct {
+		it    bool
+		count *int
+	}{
+		{e.Name == "", &n.Unnamed},
+		{e.Version == "", &n.Unversioned},
+		{!e.supplied, &n.Unsupplied},
+		{!e.identified && e.PURL == "" && len(e.Digests) == 0, &n.Unidentified},
+	} {
+		if lacks.it {
+			*lacks.count++
+		}
+	}
+}
+
+func (b *bill) clean(e *element) {
+	what := "a component's "
+	e.Name, e.Version, e.PURL = b.text(what+"name", e.Name), b.text(what+"version", e.Version), b.text(what+"package URL", e.PURL)
+}
+
+// hash adds a digest of a component. SPDX and CycloneDX spell algorithms SHA256, sha256 and SHA-256, and leave open the
+// case of the digits. A digest of another algorithm identifies a component, and no image.
+func (b *bill) hash(e *element, algorithm, value string) {
+	if value == "" {
+		return
+	}
+	algorithm = strings.ToLower(strings.Replace(algorithm, "-", "", 1))
+	if !stemma.AcceptedAlgorithm(algorithm) {
+		e.identified = true
+		return
+	}
+	d, err := stemma.NewDigest(algorithm, strings.ToLower(value))
+	if err != nil {
+		b.note("a digest of component %s is left out: %v", e.Name, err)
+		return
+	}
+	if len(e.Digests) < stemma.MaxSubjectDigests {
+		e.Digests = append(e.Digests, d)
+	}
+}
+
+// imageName adds the digests by which trivy names an image, the one in a registry and that of its configuration:
+// "RepoDigest" and "ImageID", as properties (CycloneDX) or lines of text (SPDX).
+func (e *element) imageName(name, value string) {
+	switch name {
+	case "RepoDigest":
+		_, value, _ = strings.Cut(value, "@")
+	case "ImageID":
+	default:
+		return
+	}
+	if d, err := stemma.ParseDigest(value); err == nil && len(e.Digests) < stemma.MaxSubjectDigests {
+		e.Digests = append(e.Digests, d)
+	}
+}
+
+// list adds to a short list.
+func (b *bill) list(to *[]string, what, value string) {
+	value = b.text(what, strings.TrimSpace(value))
+	switch {
+	case value == "":
+	case len(*to) >= maxListed:
+		b.note("%s %s is left out: more than %d", what, value, maxListed)
+	default:
+		*to = append(*to, value)
+	}
+}
+
+// created records when the document was made. What is no time is as good as none.
+func (b *bill) created(value string) {
+	if value == "" {
+		return
+	}
+	t, err := time.Parse(time.RFC3339, value)
+	if err != nil {
+		b.note("the time %q is left out: want RFC 3339", value)
+		return
+	}
+	b.out.Created = t.UTC()
+}
+
+// describes records that the document describes an element. Every one counts, so a list that is cut short would be none.
+func (b *bill) describes(id string) error {
+	if len(b.described) >= maxRoots {
+		return &stemma.JSONError{Problem: fmt.Sprintf("more than %d elements are described", maxRoots), Limit: true}
+	}
+	b.described = append(b.described, id)
+	return nil
+}
+
+func (b *bill) descends(child, ancestor string) {
+	switch {
+	case len(b.ancestors) < maxRoots:
+		b.ancestors = append(b.ancestors, [2]string{child, ancestor})
+	default:
+		b.note("ancestors beyond the first %d are left out", maxRoots)
+	}
+}
+
+// finish sorts out which components are subjects and bases, and holds the version to what was promised.
+func (b *bill) finish(family, version, wanted string) error {
+	switch {
+	case !isVersion(version):
+		return fmt.Errorf("the document names no version of %s", family)
+	case wanted != "" && version != wanted && !strings.HasPrefix(version, wanted+"."):
+		return fmt.Errorf("version %s under the predicate type of version %s", version, wanted)
+	case !readable(family, version):
+		return fmt.Errorf("version %s of %s is not read", version, family)
+	}
+	b.out.Format = family + " " + version
+	b.out.Name = b.text("the document's name", b.out.Name)
+	subject, base := map[string]bool{}, map[string]bool{}
+	for _, id := range b.described {
+		subject[id] = true
+	}
+	for _, pair := range b.ancestors {
+		// The ancestors of an ancestor are somebody else's base, not this image's.
+		if subject[pair[0]] && !subject[pair[1]] {
+			base[pair[1]] = true
+		}
+	}
+	for id := range b.named {
+		base[id] = !subject[id]
+	}
+	found := map[string]bool{}
+	packages := b.out.Packages[:0]
+	for i, c := range b.out.Packages {
+		switch id := b.ids[i]; {
+		case id != "" && subject[id]:
+			found[id] = true
+			b.out.Subjects = append(b.out.Subjects, c)
+		case id != "" && base[id]:
+			b.out.Bases = append(b.out.Bases, c)
+		default:
+			packages = append(packages, c)
+		}
+	}
+	clear(b.out.Packages[len(packages):])
+	b.out.Packages = packages
+	if b.beyond > 0 {
+		b.note("%d components beyond the first %d are counted and left out", b.beyond, stemma.MaxPackages)
+	}
+	for _, id := range b.described {
+		if !found[id] {
+			b.note("the document describes %s, which is not among its components", stemma.Printable(id, 100))
+		}
+	}
+	if len(b.out.Subjects) == 0 && len(b.described) == 0 {
+		b.note("the document does not say what it describes")
+	}
+	return nil
+}
+
+// readable reports whether the rules of a version are known.
+func readable(family, version string) bool {
+	major, _, _ := strings.Cut(version, ".")
+	if family == cyclonedx {
+		return major == "1"
+	}
+	return major == "2" || major == "3"
 }
 
 // isVersion reports whether s is numbers with dots between, such as 2.3 or 3.0.1.

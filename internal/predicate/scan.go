@@ -1,0 +1,525 @@
+package predicate
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"stemma"
+)
+
+// isScan recognises the predicate types of vulnerability scans: in-toto's, and cosign's before it.
+func isScan(predicateType string) bool {
+	switch predicateType {
+	case "https://in-toto.io/attestation/vulns/v0.1", "https://in-toto.io/attestation/vulns/v0.2",
+		"https://cosign.sigstore.dev/attestation/vuln/v1", "cosign.sigstore.dev/attestation/vuln/v1":
+		return true
+	}
+	return false
+}
+
+// notUnderstood begins the note of a scan whose findings could not be read: that none is listed says nothing then.
+const notUnderstood = "result not understood: "
+
+// scan reads a vulnerability scan. The predicate types leave open in which format its result is: in-toto's own list, the
+// reports of trivy and grype, and SARIF are read.
+func scan(id stemma.Digest, data []byte) (*stemma.Scan, error) {
+	x := &scanReader{out: &stemma.Scan{Bundle: id}}
+	err := stemma.ReadJSON(bytes.NewReader(data), func(s *stemma.JSONStream) error {
+		x.json = s
+		return x.predicate()
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading vulnerability scan: %w", err)
+	}
+	return x.out, nil
+}
+
+type scanReader struct {
+	out     *stemma.Scan
+	json    *stemma.JSONStream
+	scanner bool
+	name    string // scanner as its report calls itself
+	version string
+	built   time.Time         // database, as the report says
+	at      time.Time         // of the report
+	shapes  []string          // formats that the result has the marks of
+	targets int               // what trivy looked at
+	left    int               // findings that the scanner was told to leave out
+	rules   map[string]string // SARIF: severity by rule
+	ruled   []string          // SARIF: rule of each finding
+}
+
+func (x *scanReader) note(format string, args ...any) {
+	if len(x.out.Notes) < maxListed {
+		x.out.Notes = append(x.out.Notes, stemma.Printable(fmt.Sprintf(format, args...), 400))
+	}
+}
+
+func (x *scanReader) predicate() error {
+	s := x.json
+	result := false
+	var uri, version string
+	err := s.Object([]string{"scanner", "metadata"}, func(name string) error {
+		if name == "metadata" {
+			return s.Object([]string{"scanStartedOn", "scanFinishedOn"}, func(name string) error {
+				t, err := timeOf(s)
+				if name == "scanFinishedOn" {
+					x.out.Finished = t
+				}
+				return err
+			})
+		}
+		x.scanner = s.Kind() == '{'
+		return s.Object([]string{"uri", "version", "db", "result"}, func(name string) (err error) {
+			switch name {
+			case "uri":
+				uri, err = s.Text()
+			case "version":
+				version, err = s.Text()
+			case "db":
+				err = s.Object([]string{"lastUpdate"}, func(string) error {
+					x.out.Database, err = timeOf(s)
+					return err
+				})
+			default:
+				result = s.Kind() != 'n'
+				err = x.result()
+			}
+			return err
+		})
+	})
+	switch {
+	case err != nil:
+		return err
+	case !x.scanner:
+		return fmt.Errorf("no scanner")
+	}
+	x.finish(result)
+	x.called(uri, version)
+	return nil
+}
+
+// called names the scanner by its URI and version, or by what its report says.
+func (x *scanReader) called(uri, version string) {
+	if uri == "" {
+		uri = x.name
+	}
+	if version == "" {
+		version = x.version
+	}
+	if !strings.Contains(uri, version) {
+		uri += " " + version
+	}
+	x.out.Scanner = bounded(strings.TrimSpace(uri))
+}
+
+// finish says what could not be understood. A result without any mark of a format is none, and so is one with the marks
+// of two: readers would differ on which findings count.
+func (x *scanReader) finish(result bool) {
+	slices.Sort(x.shapes)
+	x.shapes = slices.Compact(x.shapes)
+	switch {
+	case !result:
+		x.note(notUnderstood + "there is none")
+	case len(x.shapes) == 0:
+		x.note(notUnderstood + "it is neither a list of in-toto, nor a report of trivy or grype, nor SARIF")
+	case len(x.shapes) > 1:
+		x.note(notUnderstood+"it is both %s", strings.Join(x.shapes, " and "))
+	case x.shapes[0] == "trivy" && x.targets == 0:
+		// Trivy leaves its targets out where it knows nothing of what it found.
+		x.note(notUnderstood + "trivy's report names nothing that it looked at")
+	}
+	if x.left > 0 {
+		x.note("%d findings are left out by the scanner's own rules", x.left)
+	}
+	for i, rule := range x.ruled {
+		if severity := x.rules[rule]; severity != "" {
+			x.out.Found[i].Severity = severity
+		}
+	}
+	if x.out.Database.IsZero() {
+		x.out.Database = x.built
+	}
+	if x.out.Finished.IsZero() {
+		x.out.Finished = x.at
+	}
+}
+
+func (x *scanReader) result() error {
+	s := x.json
+	switch s.Kind() {
+	case '[':
+		x.shapes = append(x.shapes, "in-toto")
+		return s.Array(x.listed)
+	case '{':
+	default:
+		return nil // a text, or nothing: not understood
+	}
+	return s.Object([]string{"SchemaVersion", "CreatedAt", "Results", "matches", "ignoredMatches", "descriptor", "runs"}, func(name string) (err error) {
+		switch name {
+		case "Results":
+			x.shapes = append(x.shapes, "trivy")
+			err = s.Array(x.trivyTarget)
+		case "SchemaVersion":
+			x.shapes = append(x.shapes, "trivy")
+		case "CreatedAt":
+			x.at, err = timeOf(s)
+		case "matches":
+			if s.Kind() == '[' {
+				x.shapes = append(x.shapes, "grype")
+			}
+			err = s.Array(x.grypeMatch)
+		case "ignoredMatches":
+			err = s.Array(func() error { x.left++; return nil })
+		case "descriptor":
+			err = x.grypeDescriptor()
+		case "runs":
+			if s.Kind() == '[' {
+				x.shapes = append(x.shapes, "SARIF")
+			}
+			err = s.Array(x.sarifRun)
+		}
+		return err
+	})
+}
+
+// found adds a finding. One without id could be none that anybody knows, and is a breach of every format.
+func (x *scanReader) found(v stemma.Vulnerability) error {
+	switch {
+	case v.ID == "":
+		return x.json.Fail("a vulnerability without id")
+	case len(x.out.Found) >= maxAnalyses:
+		return x.json.Limit("more than %d vulnerabilities", maxAnalyses)
+	}
+	v.ID, v.Package, v.Fixed = bounded(v.ID), bounded(v.Package), bounded(v.Fixed)
+	if v.Severity == "" {
+		v.Severity = "unknown"
+	}
+	x.out.Found = append(x.out.Found, v)
+	return nil
+}
+
+// listed reads an entry of in-toto's list. In v0.1 the text of the specification has it within "vulnerability", and its
+// example has not.
+func (x *scanReader) listed() error {
+	s := x.json
+	var v stemma.Vulnerability
+	var outer, inner severities
+	err := s.Object([]string{"id", "severity", "vulnerability"}, func(name string) error {
+		if name != "vulnerability" {
+			return x.listedMember(&v, &outer, name)
+		}
+		return s.Object([]string{"id", "severity"}, func(name string) error { return x.listedMember(&v, &inner, name) })
+	})
+	if err != nil {
+		return err
+	}
+	outer.add(inner)
+	v.Severity = outer.String()
+	return x.found(v)
+}
+
+func (x *scanReader) listedMember(v *stemma.Vulnerability, to *severities, name string) error {
+	s := x.json
+	if name == "severity" {
+		return s.Array(func() error {
+			var method, score string
+			err := s.Object([]string{"method", "score"}, func(name string) (err error) {
+				if name == "method" {
+					method, err = s.Text()
+					return err
+				}
+				score, err = x.scalar()
+				return err
+			})
+			_ = method // whatever it is called, a word is a word and a number a CVSS score
+			to.say(score)
+			return err
+		})
+	}
+	id, err := s.Text()
+	if err == nil && v.ID != "" && v.ID != id {
+		return s.Fail("a vulnerability with two ids")
+	}
+	v.ID = id
+	return err
+}
+
+// scalar reads a string or a number as text.
+func (x *scanReader) scalar() (string, error) {
+	if k := x.json.Kind(); k != '-' && (k < '0' || k > '9') {
+		return x.json.Text()
+	}
+	return x.json.Number()
+}
+
+func (x *scanReader) trivyTarget() error {
+	s := x.json
+	x.targets++
+	return s.Object([]string{"Vulnerabilities", "ExperimentalModifiedFindings"}, func(name string) error {
+		if name != "Vulnerabilities" {
+			return s.Array(func() error { x.left++; return nil })
+		}
+		return s.Array(func() error {
+			var v stemma.Vulnerability
+			var purl, pkg, version, severity string
+			err := s.Object([]string{"VulnerabilityID", "PkgName", "PkgIdentifier", "InstalledVersion", "FixedVersion", "Severity"}, func(name string) (err error) {
+				switch name {
+				case "VulnerabilityID":
+					v.ID, err = s.Text()
+				case "PkgName":
+					pkg, err = s.Text()
+				case "InstalledVersion":
+					version, err = s.Text()
+				case "FixedVersion":
+					v.Fixed, err = s.Text()
+				case "Severity":
+					severity, err = s.Text()
+				default:
+					err = s.Object([]string{"PURL"}, func(string) error {
+						purl, err = s.Text()
+						return err
+					})
+				}
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			v.Package, v.Severity = scannedPackage(purl, pkg, version), severityWord(severity)
+			return x.found(v)
+		})
+	})
+}
+
+func scannedPackage(purl, name, version string) string {
+	if purl != "" {
+		return purl
+	}
+	return strings.TrimSpace(name + " " + version)
+}
+
+func (x *scanReader) grypeMatch() error {
+	s := x.json
+	var v stemma.Vulnerability
+	var purl, pkg, version, severity string
+	var fixed []string
+	var scores severities
+	err := s.Object([]string{"vulnerability", "artifact"}, func(name string) error {
+		if name == "artifact" {
+			return s.Object([]string{"name", "version", "purl"}, func(name string) (err error) {
+				switch name {
+				case "name":
+					pkg, err = s.Text()
+				case "version":
+					version, err = s.Text()
+				default:
+					purl, err = s.Text()
+				}
+				return err
+			})
+		}
+		return s.Object([]string{"id", "severity", "cvss", "fix"}, func(name string) (err error) {
+			switch name {
+			case "id":
+				v.ID, err = s.Text()
+			case "severity":
+				severity, err = s.Text()
+			case "cvss":
+				err = s.Array(func() error {
+					return s.Object([]string{"metrics"}, func(string) error {
+						return s.Object([]string{"baseScore"}, func(string) error {
+							score, err := x.scalar()
+							scores.say(score)
+							return err
+						})
+					})
+				})
+			default:
+				err = s.Object([]string{"versions"}, func(string) error {
+					return s.Array(func() error {
+						version, err := s.Text()
+						if len(fixed) < maxListed {
+							fixed = append(fixed, version)
+						}
+						return err
+					})
+				})
+			}
+			return err
+		})
+	})
+	if err != nil {
+		return err
+	}
+	v.Package, v.Fixed = scannedPackage(purl, pkg, version), strings.Join(fixed, ", ")
+	if v.Severity = severityWord(severity); v.Severity == "" || v.Severity == "unknown" {
+		v.Severity = scores.String()
+	}
+	return x.found(v)
+}
+
+// grypeDescriptor reads how grype names itself and its database, whose age stands in one of two places by its version.
+func (x *scanReader) grypeDescriptor() error {
+	s := x.json
+	built := func(string) (err error) {
+		x.built, err = timeOf(s)
+		return err
+	}
+	return s.Object([]string{"name", "version", "timestamp", "db"}, func(name string) (err error) {
+		switch name {
+		case "name":
+			x.name, err = s.Text()
+		case "version":
+			x.version, err = s.Text()
+		case "timestamp":
+			x.at, err = timeOf(s)
+		default:
+			err = s.Object([]string{"built", "status"}, func(name string) error {
+				if name == "status" {
+					return s.Object([]string{"built"}, built)
+				}
+				return built(name)
+			})
+		}
+		return err
+	})
+}
+
+// sarifRun reads a run of SARIF 2.1.0. Its findings refer to rules, of which scanners for vulnerabilities have one each,
+// with the CVSS score as the property security-severity.
+func (x *scanReader) sarifRun() error {
+	s := x.json
+	return s.Object([]string{"tool", "results"}, func(name string) error {
+		if name == "results" {
+			return s.Array(func() error {
+				rule, suppressed := "", false
+				err := s.Object([]string{"ruleId", "suppressions"}, func(name string) (err error) {
+					if name == "ruleId" {
+						rule, err = s.Text()
+						return err
+					}
+					return s.Array(func() error { suppressed = true; return nil })
+				})
+				if err != nil {
+					return err
+				}
+				if suppressed {
+					x.note("%s is said to be suppressed, and counted", rule)
+				}
+				x.ruled = append(x.ruled, rule)
+				return x.found(stemma.Vulnerability{ID: rule})
+			})
+		}
+		return s.Object([]string{"driver"}, func(string) error {
+			return s.Object([]string{"name", "version", "rules"}, func(name string) (err error) {
+				switch name {
+				case "name":
+					x.name, err = s.Text()
+				case "version":
+					x.version, err = s.Text()
+				default:
+					err = s.Array(x.sarifRule)
+				}
+				return err
+			})
+		})
+	})
+}
+
+func (x *scanReader) sarifRule() error {
+	s := x.json
+	id, score := "", ""
+	err := s.Object([]string{"id", "properties"}, func(name string) (err error) {
+		if name == "id" {
+			id, err = s.Text()
+			return err
+		}
+		return s.Object([]string{"security-severity"}, func(string) error {
+			score, err = x.scalar()
+			return err
+		})
+	})
+	if err != nil || id == "" {
+		return err
+	}
+	var worst severities
+	worst.say(x.rules[id])
+	worst.say(score)
+	put(&x.rules, id, worst.String())
+	return nil
+}
+
+// severities collects what is said of how severe a vulnerability is: words, and scores for where there is no word. Of
+// several, the worst counts: whoever rates it lower may be right, and it is not for a reader to say.
+type severities struct{ word, score int }
+
+// ranks are the words of a severity, the least first.
+func ranks() []string {
+	return []string{"", "unknown", "negligible", "low", "medium", "high", "critical"}
+}
+
+func (v *severities) say(text string) {
+	if n := slices.Index(ranks(), severityWord(text)); n > v.word {
+		v.word = n
+	}
+	if n := slices.Index(ranks(), scored(text)); n > v.score {
+		v.score = n
+	}
+}
+
+func (v *severities) add(other severities) {
+	v.word, v.score = max(v.word, other.word), max(v.score, other.score)
+}
+
+// String is the worst word, the worst score where no word says anything, or "unknown".
+func (v severities) String() string {
+	switch {
+	case v.word > 1:
+		return ranks()[v.word]
+	case v.score > 0:
+		return ranks()[v.score]
+	}
+	return "unknown"
+}
+
+// severityWord is a scanner's word in those of this package, or "" for none. Moderate and important are Red Hat's.
+func severityWord(text string) string {
+	switch word := strings.ToLower(text); word {
+	case "critical", "high", "medium", "low", "negligible", "unknown":
+		return word
+	case "important":
+		return "high"
+	case "moderate":
+		return "medium"
+	case "none", "informational":
+		return "negligible"
+	}
+	return ""
+}
+
+// scored is a CVSS base score in words, by the ranges of CVSS v3.0 section 5, "Qualitative Severity Rating Scale", which
+// NVD uses (nvd.nist.gov/vuln-metrics/cvss): none 0.0, low 0.1-3.9, medium 4.0-6.9, high 7.0-8.9, critical 9.0-10.0.
+func scored(text string) string {
+	if text == "" || len(text) > 8 || strings.Trim(text, "0123456789.") != "" {
+		return ""
+	}
+	score, err := strconv.ParseFloat(text, 64)
+	switch {
+	case err != nil || score > 10:
+		return ""
+	case score >= 9:
+		return "critical"
+	case score >= 7:
+		return "high"
+	case score >= 4:
+		return "medium"
+	case score > 0:
+		return "low"
+	}
+	return "negligible"
+}
