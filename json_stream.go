@@ -202,6 +202,7 @@ func (s *JSONStream) Number() (string, error) {
 		return "", errors.New("reading JSON: a value is read twice")
 	}
 	s.taken = true
+	start := s.p.pos
 	raw, err := s.p.literal()
 	switch {
 	case err != nil:
@@ -209,6 +210,7 @@ func (s *JSONStream) Number() (string, error) {
 	case raw[0] == 'n':
 		return "", nil
 	case !validNumber(string(raw)):
+		s.p.pos = start
 		return "", s.p.fail("expected a number")
 	}
 	return string(raw), nil

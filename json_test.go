@@ -37,6 +37,7 @@ func refusedBy(t *testing.T, doc, problem string, limit bool) {
 	for name, err := range map[string]error{
 		"DecodeJSON": stemma.DecodeJSON([]byte(doc), &o), "DecodeJSON into raw": stemma.DecodeJSON([]byte(doc), &raw),
 		"CheckJSON": stemma.CheckJSON([]byte(doc)), "ParseJSON": tree,
+		"ReadJSON": streamed(doc, nil), "ReadJSON into raw": streamed(doc, &raw), "ReadJSON of parts": inParts(doc),
 	} {
 		var e *stemma.JSONError
 		if !errors.As(err, &e) {
@@ -60,6 +61,12 @@ func taken(t *testing.T, doc string) {
 	}
 	if _, err := stemma.ParseJSON([]byte(doc)); err != nil {
 		t.Errorf("ParseJSON of %.60q: %v", doc, err)
+	}
+	if err := streamed(doc, &o); err != nil {
+		t.Errorf("ReadJSON of %.60q: %v", doc, err)
+	}
+	if err := inParts(doc); err != nil {
+		t.Errorf("ReadJSON of %.60q, in parts: %v", doc, err)
 	}
 }
 
