@@ -474,6 +474,12 @@ func (c *checker) builder(s *Set, path string, b Builder) {
 		// A key that signs for several builders would otherwise speak for all of them alike.
 		c.fail(path, "write id: the builder.id that its provenance names", "%s does not say for which builder.id its key speaks", last(path))
 	}
+	for name, written := range map[string]bool{"tekton": b.Tekton != nil, "gcb": b.CloudBuild != nil, "buildkit": b.BuildKit != nil, "internal": b.Internal != nil} {
+		if written {
+			// A control that is written and not judged would be believed.
+			c.fail(join(path, name), "remove it", "%s is not judged by this version", name)
+		}
+	}
 	if b.ID != "" && b.OIDC != nil {
 		c.fail(join(path, "id"), "remove it: the certificate names the builder", "id is for builders that sign with keys, and for workflows that sign for others")
 	}

@@ -101,11 +101,11 @@ func execute(transport http.RoundTripper, now time.Time, args ...string) (stdout
 func scrub(b []byte) []byte {
 	for pattern, with := range map[string]string{
 		`decision [a-z2-7]{26}`: "decision <id>",
-		`(bundle v?[0-9.]+|cosign [a-z]+|provenance|rejected|dsse|statement|bundle) sha256:[0-9a-f]{12}…`: "$1 <bundle>",
-		`(verified under \S+) sha256:[0-9a-f]{12}…`:                                                       "$1 <root>",
-		`/[^\s]*/script-[^/\s]+/`: "$$WORK/",
-		`entry \d+`:               "entry <n>",
-		`with key [0-9a-f]{40}`:   "with key <id>",
+		`(bundle v?[0-9.]+|SBOM [A-Za-z]+ [0-9.]+|cosign [a-z]+|provenance|rejected|dsse|statement|bundle) sha256:[0-9a-f]{12}…`: "$1 <bundle>",
+		`(verified under \S+) sha256:[0-9a-f]{12}…`: "$1 <root>",
+		`/[^\s]*/script-[^/\s]+/`:                   "$$WORK/",
+		`entry \d+`:                                 "entry <n>",
+		`with key [0-9a-f]{40}`:                     "with key <id>",
 	} {
 		b = regexp.MustCompile(pattern).ReplaceAll(b, []byte(with))
 	}
