@@ -220,4 +220,3 @@ func FuzzReadJSON(f *testing.F) {
 		}
 	})
 }
-

@@ -27,15 +27,15 @@ func (b *bill) cycloneDX() (version string, vex *stemma.VEX, err error) {
 		case "metadata":
 			err = b.cycloneMetadata(x)
 		case "components":
-			err = s.Array(func() error { return b.cycloneListed() })
+			err = each(s, b.cycloneListed)
 		case "dependencies":
-			err = s.Array(b.cycloneDependency)
+			err = each(s, b.cycloneDependency)
 		case "vulnerabilities":
-			err = s.Array(func() error { return b.cycloneVulnerability(x) })
+			err = each(s, func() error { return b.cycloneVulnerability(x) })
 		case "formulation":
-			err = s.Array(func() error {
+			err = each(s, func() error {
 				return s.Object([]string{"components"}, func(string) error {
-					return s.Array(func() error { return b.cycloneAside(&x.built, func(e element) bool { return e.base }) })
+					return each(s, func() error { return b.cycloneAside(&x.built, func(e element) bool { return e.base }) })
 				})
 			})
 		}
@@ -64,12 +64,12 @@ func (b *bill) cycloneMetadata(x *boxes) error {
 			return err
 		case "tools":
 			if s.Kind() != '{' {
-				return s.Array(b.cycloneTool)
+				return each(s, b.cycloneTool)
 			}
 			// Since 1.5, tools are components and services.
-			return s.Object([]string{"components", "services"}, func(string) error { return s.Array(b.cycloneTool) })
+			return s.Object([]string{"components", "services"}, func(string) error { return each(s, b.cycloneTool) })
 		case "authors":
-			return s.Array(b.cycloneAuthor)
+			return each(s, b.cycloneAuthor)
 		case "manufacturer":
 			return b.cycloneAuthor()
 		}
@@ -119,25 +119,25 @@ func (b *bill) cycloneComponent(above *[]element) (e element, err error) {
 	}, func(name string) (err error) {
 		switch name {
 		case "hashes":
-			return s.Array(func() error { return b.pair("alg", "content", func(alg, content string) { b.hash(&e, alg, content) }) })
+			return each(s, func() error { return b.pair("alg", "content", func(alg, content string) { b.hash(&e, alg, content) }) })
 		case "supplier", "manufacturer":
 			return b.pair("name", "bom-ref", func(name, _ string) { e.supplied = e.supplied || name != "" })
 		case "authors":
-			return s.Array(func() error {
+			return each(s, func() error {
 				return b.pair("name", "email", func(name, email string) { e.supplied = e.supplied || name != "" || email != "" })
 			})
 		case "swid":
 			return b.pair("tagId", "name", func(id, _ string) { e.identified = e.identified || id != "" })
 		case "properties":
-			return s.Array(func() error { return b.pair("name", "value", e.cycloneProperty) })
+			return each(s, func() error { return b.pair("name", "value", e.cycloneProperty) })
 		case "components":
-			return s.Array(b.cycloneListed)
+			return each(s, b.cycloneListed)
 		case "pedigree":
 			if above == nil {
 				return nil
 			}
 			return s.Object([]string{"ancestors"}, func(string) error {
-				return s.Array(func() error { return b.cycloneAside(above, func(element) bool { return true }) })
+				return each(s, func() error { return b.cycloneAside(above, func(element) bool { return true }) })
 			})
 		}
 		value, err := s.Text()
@@ -198,9 +198,9 @@ func (b *bill) cycloneSubject(x *boxes) {
 	listed := false
 	for i, id := range b.ids {
 		// Some list what the document is about among its components, too.
-		if id != "" && id == x.subject.id && b.out.Packages[i].PURL == x.subject.PURL && b.out.Packages[i].Version == x.subject.Version {
+		if id != (ref{}) && id == refOf(x.subject.id) && b.out.Packages[i].PURL == x.subject.PURL && b.out.Packages[i].Version == x.subject.Version {
 			listed = true
-			b.described = append(b.described, id)
+			b.described = append(b.described, x.subject.id)
 			break
 		}
 	}
@@ -226,6 +226,6 @@ func (b *bill) cycloneDependency() error {
 			_, err := s.Text()
 			return err
 		}
-		return s.Array(edge)
+		return each(s, edge)
 	})
 }

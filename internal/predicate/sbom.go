@@ -2,6 +2,7 @@ package predicate
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"strings"
@@ -123,11 +124,22 @@ type bill struct {
 	out       *stemma.SBOM
 	json      *stemma.JSONStream
 	beyond    int             // components that are counted and not kept
-	ids       []string        // by which the document refers to each of out.Packages
+	ids       []ref           // by which the document refers to each of out.Packages
 	described []string        // ids of what the document describes
 	ancestors [][2]string     // pairs of ids: a descendant, and its ancestor
 	named     map[string]bool // ids of packages that are marked as base images
 	only      string          // the id of the only package, where there is but one
+}
+
+// ref is an id by which a document refers to one of its components, as a digest: ids are as long as all else that is kept.
+type ref [16]byte
+
+func refOf(id string) (r ref) {
+	if id != "" {
+		sum := sha256.Sum256([]byte(id))
+		copy(r[:], sum[:])
+	}
+	return r
 }
 
 // element is a component as it is read.
@@ -176,7 +188,7 @@ func (b *bill) reserve() int {
 		b.beyond++
 		return -1
 	}
-	b.out.Packages, b.ids = append(b.out.Packages, stemma.Component{}), append(b.ids, "")
+	b.out.Packages, b.ids = append(b.out.Packages, stemma.Component{}), append(b.ids, ref{})
 	return len(b.out.Packages) - 1
 }
 
@@ -186,7 +198,7 @@ func (b *bill) add(i int, e element) {
 	if i < 0 {
 		return
 	}
-	b.out.Packages[i], b.ids[i] = e.Component, e.id
+	b.out.Packages[i], b.ids[i] = e.Component, refOf(e.id)
 	if e.base && e.id != "" && len(b.named) < maxRoots {
 		if b.named == nil {
 			b.named = map[string]bool{}
@@ -310,27 +322,26 @@ func (b *bill) finish(family, version, wanted string) error {
 	}
 	b.out.Format = family + " " + version
 	b.out.Name = b.text("the document's name", b.out.Name)
-	subject, base := map[string]bool{}, map[string]bool{}
+	subject, base, found := map[ref]bool{}, map[ref]bool{}, map[ref]bool{}
 	for _, id := range b.described {
-		subject[id] = true
+		subject[refOf(id)] = true
 	}
 	for _, pair := range b.ancestors {
 		// The ancestors of an ancestor are somebody else's base, not this image's.
-		if subject[pair[0]] && !subject[pair[1]] {
-			base[pair[1]] = true
+		if subject[refOf(pair[0])] {
+			base[refOf(pair[1])] = true
 		}
 	}
 	for id := range b.named {
-		base[id] = !subject[id]
+		base[refOf(id)] = true
 	}
-	found := map[string]bool{}
 	packages := b.out.Packages[:0]
 	for i, c := range b.out.Packages {
 		switch id := b.ids[i]; {
-		case id != "" && subject[id]:
+		case id != (ref{}) && subject[id]:
 			found[id] = true
 			b.out.Subjects = append(b.out.Subjects, c)
-		case id != "" && base[id]:
+		case id != (ref{}) && base[id]:
 			b.out.Bases = append(b.out.Bases, c)
 		default:
 			packages = append(packages, c)
@@ -342,7 +353,7 @@ func (b *bill) finish(family, version, wanted string) error {
 		b.note("%d components beyond the first %d are counted and left out", b.beyond, stemma.MaxPackages)
 	}
 	for _, id := range b.described {
-		if !found[id] {
+		if !found[refOf(id)] {
 			b.note("the document describes %s, which is not among its components", stemma.Printable(id, 100))
 		}
 	}
@@ -372,4 +383,14 @@ func isVersion(s string) bool {
 		}
 	}
 	return true
+}
+
+// each reads the array at hand. Null is no element of any list in these formats: it would be counted and say nothing.
+func each(s *stemma.JSONStream, read func() error) error {
+	return s.Array(func() error {
+		if s.Kind() == 'n' {
+			return s.Fail("expected an element, got null")
+		}
+		return read()
+	})
 }

@@ -154,7 +154,7 @@ func (x *scanReader) result() error {
 	switch s.Kind() {
 	case '[':
 		x.shapes = append(x.shapes, "in-toto")
-		return s.Array(x.listed)
+		return each(s, x.listed)
 	case '{':
 	default:
 		return nil // a text, or nothing: not understood
@@ -163,7 +163,7 @@ func (x *scanReader) result() error {
 		switch name {
 		case "Results":
 			x.shapes = append(x.shapes, "trivy")
-			err = s.Array(x.trivyTarget)
+			err = each(s, x.trivyTarget)
 		case "SchemaVersion":
 			x.shapes = append(x.shapes, "trivy")
 		case "CreatedAt":
@@ -172,16 +172,16 @@ func (x *scanReader) result() error {
 			if s.Kind() == '[' {
 				x.shapes = append(x.shapes, "grype")
 			}
-			err = s.Array(x.grypeMatch)
+			err = each(s, x.grypeMatch)
 		case "ignoredMatches":
-			err = s.Array(func() error { x.left++; return nil })
+			err = each(s, func() error { x.left++; return nil })
 		case "descriptor":
 			err = x.grypeDescriptor()
 		case "runs":
 			if s.Kind() == '[' {
 				x.shapes = append(x.shapes, "SARIF")
 			}
-			err = s.Array(x.sarifRun)
+			err = each(s, x.sarifRun)
 		}
 		return err
 	})
@@ -226,7 +226,7 @@ func (x *scanReader) listed() error {
 func (x *scanReader) listedMember(v *stemma.Vulnerability, to *severities, name string) error {
 	s := x.json
 	if name == "severity" {
-		return s.Array(func() error {
+		return each(s, func() error {
 			var method, score string
 			err := s.Object([]string{"method", "score"}, func(name string) (err error) {
 				if name == "method" {
@@ -262,9 +262,9 @@ func (x *scanReader) trivyTarget() error {
 	x.targets++
 	return s.Object([]string{"Vulnerabilities", "ExperimentalModifiedFindings"}, func(name string) error {
 		if name != "Vulnerabilities" {
-			return s.Array(func() error { x.left++; return nil })
+			return each(s, func() error { x.left++; return nil })
 		}
-		return s.Array(func() error {
+		return each(s, func() error {
 			var v stemma.Vulnerability
 			var purl, pkg, version, severity string
 			err := s.Object([]string{"VulnerabilityID", "PkgName", "PkgIdentifier", "InstalledVersion", "FixedVersion", "Severity"}, func(name string) (err error) {
@@ -330,7 +330,7 @@ func (x *scanReader) grypeMatch() error {
 			case "severity":
 				severity, err = s.Text()
 			case "cvss":
-				err = s.Array(func() error {
+				err = each(s, func() error {
 					return s.Object([]string{"metrics"}, func(string) error {
 						return s.Object([]string{"baseScore"}, func(string) error {
 							score, err := x.scalar()
@@ -341,7 +341,7 @@ func (x *scanReader) grypeMatch() error {
 				})
 			default:
 				err = s.Object([]string{"versions"}, func(string) error {
-					return s.Array(func() error {
+					return each(s, func() error {
 						version, err := s.Text()
 						if len(fixed) < maxListed {
 							fixed = append(fixed, version)
@@ -396,14 +396,14 @@ func (x *scanReader) sarifRun() error {
 	s := x.json
 	return s.Object([]string{"tool", "results"}, func(name string) error {
 		if name == "results" {
-			return s.Array(func() error {
+			return each(s, func() error {
 				rule, suppressed := "", false
 				err := s.Object([]string{"ruleId", "suppressions"}, func(name string) (err error) {
 					if name == "ruleId" {
 						rule, err = s.Text()
 						return err
 					}
-					return s.Array(func() error { suppressed = true; return nil })
+					return each(s, func() error { suppressed = true; return nil })
 				})
 				if err != nil {
 					return err
@@ -423,7 +423,7 @@ func (x *scanReader) sarifRun() error {
 				case "version":
 					x.version, err = s.Text()
 				default:
-					err = s.Array(x.sarifRule)
+					err = each(s, x.sarifRule)
 				}
 				return err
 			})

@@ -25,7 +25,7 @@ func (b *bill) spdx() (version string, err error) {
 		case "creationInfo":
 			err = b.spdxCreation()
 		case "documentDescribes":
-			err = s.Array(func() error {
+			err = each(s, func() error {
 				id, err := s.Text()
 				if err != nil {
 					return err
@@ -33,9 +33,9 @@ func (b *bill) spdx() (version string, err error) {
 				return b.describes(id)
 			})
 		case "packages":
-			err = s.Array(b.spdxPackage)
+			err = each(s, b.spdxPackage)
 		case "relationships":
-			err = s.Array(b.spdxRelationship)
+			err = each(s, b.spdxRelationship)
 		case "@context":
 			// Other contexts are extensions beside SPDX's own; only a document that has no other is read.
 			if s.Kind() == '"' {
@@ -43,7 +43,7 @@ func (b *bill) spdx() (version string, err error) {
 			}
 		case "@graph":
 			graph = true
-			err = s.Array(g.element)
+			err = each(s, g.element)
 		}
 		return err
 	})
@@ -77,7 +77,7 @@ func (b *bill) spdxCreation() error {
 	s := b.json
 	return s.Object([]string{"created", "creators"}, func(name string) error {
 		if name == "creators" {
-			return s.Array(func() error {
+			return each(s, func() error {
 				creator, err := s.Text()
 				b.spdxCreator(creator)
 				return err
@@ -114,21 +114,21 @@ func (b *bill) spdxPackage() error {
 	err := s.Object([]string{"SPDXID", "name", "versionInfo", "supplier", "originator", "checksums", "externalRefs", "attributionTexts", "annotations"}, func(name string) error {
 		switch name {
 		case "checksums":
-			return s.Array(func() error {
+			return each(s, func() error {
 				return b.pair("algorithm", "checksumValue", func(algorithm, value string) { b.hash(&e, algorithm, value) })
 			})
 		case "externalRefs":
-			return s.Array(func() error {
+			return each(s, func() error {
 				return b.pair("referenceType", "referenceLocator", func(kind, locator string) { e.spdxReference(kind, locator) })
 			})
 		case "attributionTexts":
-			return s.Array(func() error {
+			return each(s, func() error {
 				text, err := s.Text()
 				e.spdxRemark("", text)
 				return err
 			})
 		case "annotations":
-			return s.Array(func() error { return b.pair("annotator", "comment", e.spdxRemark) })
+			return each(s, func() error { return b.pair("annotator", "comment", e.spdxRemark) })
 		}
 		value, err := s.Text()
 		switch name {

@@ -67,7 +67,7 @@ func (g *graph3) element() error {
 		case "to":
 			return g.references(&n.to)
 		case "originatedBy":
-			return s.Array(func() error {
+			return each(s, func() error {
 				n.supplied = n.supplied || s.Kind() == '"' || s.Kind() == '{'
 				return nil
 			})
@@ -75,9 +75,9 @@ func (g *graph3) element() error {
 			n.supplied = n.supplied || s.Kind() == '"' || s.Kind() == '{'
 			return nil
 		case "verifiedUsing":
-			return s.Array(func() error { return g.pair("algorithm", "hashValue", func(a, v string) { g.hash(&n.element, a, v) }) })
+			return each(s, func() error { return g.pair("algorithm", "hashValue", func(a, v string) { g.hash(&n.element, a, v) }) })
 		case "externalIdentifier":
-			return s.Array(func() error {
+			return each(s, func() error {
 				return g.pair("externalIdentifierType", "identifier", func(kind, value string) { n.identifier(kind, value) })
 			})
 		case "creationInfo":
@@ -156,7 +156,7 @@ func (g *graph3) creation(to *creation3) error {
 
 // references reads a list of ids.
 func (g *graph3) references(to *[]string) error {
-	return g.json.Array(func() error {
+	return each(g.json, func() error {
 		id, err := g.json.Text()
 		if err != nil {
 			return err
@@ -306,13 +306,13 @@ func (g *graph3) distribute() {
 	if len(g.artifacts) == 0 {
 		return
 	}
-	files, subject := map[string][]stemma.Digest{}, map[string]bool{}
+	files, subject := map[ref][]stemma.Digest{}, map[ref]bool{}
 	for _, id := range g.bill.described {
-		subject[id] = true
+		subject[refOf(id)] = true
 	}
 	for _, pair := range g.artifacts {
-		if subject[pair[0]] && len(files[pair[0]]) < stemma.MaxSubjectDigests {
-			files[pair[0]] = append(files[pair[0]], g.files[pair[1]]...)
+		if id := refOf(pair[0]); subject[id] && len(files[id]) < stemma.MaxSubjectDigests {
+			files[id] = append(files[id], g.files[pair[1]]...)
 		}
 	}
 	for i, id := range g.ids {

@@ -73,7 +73,7 @@ func (v *vexReader) document(wanted string) error {
 			updated, err = timeOf(s)
 		default:
 			listed = s.Kind() == '['
-			err = s.Array(v.statement)
+			err = each(s, v.statement)
 		}
 		return err
 	})
@@ -134,7 +134,7 @@ func (v *vexReader) statement() error {
 		case "vulnerability":
 			x.IDs, err = v.vulnerability()
 		case "products":
-			err = s.Array(func() error {
+			err = each(s, func() error {
 				p, err := v.product()
 				products = append(products, p)
 				if len(products) > maxNames {
@@ -210,7 +210,7 @@ func (v *vexReader) vulnerability() (ids []string, err error) {
 		case "@id":
 			iri, err = s.Text()
 		default:
-			err = s.Array(func() error {
+			err = each(s, func() error {
 				alias, err := s.Text()
 				aliases = v.name(aliases, alias)
 				return err
@@ -248,7 +248,7 @@ func (v *vexReader) product() (p product, err error) {
 		case "hashes":
 			p.digests, err = v.hashes()
 		case "subcomponents":
-			err = s.Array(func() error {
+			err = each(s, func() error {
 				var part product
 				part, err := v.product()
 				p.parts = append(append(p.parts, part.names...), part.parts...)
@@ -349,7 +349,7 @@ func (b *bill) cycloneVulnerability(x *boxes) error {
 		case "id":
 			id, err = s.Text()
 		case "references":
-			err = s.Array(func() error {
+			err = each(s, func() error {
 				return s.Object([]string{"id"}, func(string) error {
 					alias, err := s.Text()
 					a.IDs = v.name(a.IDs, alias)
@@ -369,7 +369,7 @@ func (b *bill) cycloneVulnerability(x *boxes) error {
 				return err
 			})
 		default:
-			err = s.Array(func() error { return b.cycloneAffects(&a) })
+			err = each(s, func() error { return b.cycloneAffects(&a) })
 		}
 		return err
 	})
@@ -404,7 +404,7 @@ func (b *bill) cycloneAffects(a *analysis) error {
 			one.ref, err = s.Text()
 			return err
 		}
-		return s.Array(func() error {
+		return each(s, func() error {
 			one.partly = true
 			return b.pair("version", "status", func(version, status string) {
 				if version != "" && status == "unaffected" && len(one.versions) < maxNames {
@@ -423,21 +423,21 @@ func (b *bill) cycloneVEX(x *boxes) *stemma.VEX {
 	if len(x.flaws) == 0 {
 		return nil
 	}
-	wanted := map[string]*stemma.Component{}
+	wanted := map[ref]*stemma.Component{}
 	for _, a := range x.flaws {
 		for _, one := range a.affects {
-			wanted[local(one.ref)] = nil
+			wanted[refOf(local(one.ref))] = nil
 		}
 	}
 	for i, id := range b.ids {
-		if c, ok := wanted[id]; ok && c == nil && id != "" {
+		if c, ok := wanted[id]; ok && c == nil && id != (ref{}) {
 			wanted[id] = &b.out.Packages[i]
 		}
 	}
 	var image []stemma.Digest
 	if x.subject != nil {
-		if _, ok := wanted[x.subject.id]; ok && x.subject.id != "" {
-			wanted[x.subject.id] = &x.subject.Component
+		if id := refOf(x.subject.id); id != (ref{}) {
+			wanted[id] = &x.subject.Component
 		}
 		image = x.subject.Digests
 		if d, err := stemma.ParseDigest(x.subject.Version); err == nil {
@@ -468,8 +468,8 @@ func local(ref string) string {
 
 // cycloneAffected adds one thing that an analysis is about. A word that takes a vulnerability out counts for the versions
 // that it names: of ranges, which are not compared, it says nothing.
-func (b *bill) cycloneAffected(a *analysis, one affected, known map[string]*stemma.Component, image []stemma.Digest) {
-	c := known[local(one.ref)]
+func (b *bill) cycloneAffected(a *analysis, one affected, known map[ref]*stemma.Component, image []stemma.Digest) {
+	c := known[refOf(local(one.ref))]
 	excuse := a.Status == "not_affected" || a.Status == "fixed"
 	if excuse && one.partly && (c == nil || !slices.Contains(one.versions, c.Version)) {
 		b.note("an analysis of %s as %s is left out for %s: it is about some versions only", a.IDs[0], a.Status, one.ref)
