@@ -10,6 +10,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"stemma/policy"
 )
 
 // TestPolicyPage: docs/policy.md lists every key of the language with the comment that stands beside its Go field.
@@ -146,3 +148,24 @@ func typeName(e ast.Expr) string {
 }
 
 func oneLine(s string) string { return strings.ReplaceAll(strings.TrimSpace(s), "\n", " ") }
+
+// TestBuildersPage: every policy of docs/builders.md loads as it stands.
+func TestBuildersPage(t *testing.T) {
+	data, err := os.ReadFile("docs/builders.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := strings.Split(string(data), "```yaml\n")
+	for i, b := range blocks[1:] {
+		text, _, ok := strings.Cut(b, "```")
+		if !ok {
+			t.Fatalf("block %d does not end", i)
+		}
+		if _, err := policy.Load(policy.File{Name: fmt.Sprintf("block %d", i), Data: []byte(text)}); err != nil {
+			t.Error(err)
+		}
+	}
+	if len(blocks) < 5 {
+		t.Errorf("%d policies", len(blocks)-1)
+	}
+}

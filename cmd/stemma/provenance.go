@@ -40,6 +40,7 @@ func (a *app) printProvenance(p palette, n *stemma.Evidence, pr *stemma.Provenan
 		return
 	}
 	shown[fmt.Sprint(rows)] = true
+	rows = folded(rows)
 	table(a.stdout, "  ", rows, func(r, c int, s string) string {
 		switch {
 		case r == 0 || c == 0:
@@ -269,7 +270,8 @@ func taskRows(pr *stemma.Provenance) [][]string {
 	online, own := 0, 0
 	for _, t := range pr.Tasks {
 		if len(names) < 4 {
-			names = append(names, cmp.Or(t.Name, "(no name)"))
+			name, _, _ := strings.Cut(cmp.Or(t.Name, "(no name)"), " (")
+			names = append(names, stemma.Printable(name, 40))
 		}
 		if t.Network == "used" {
 			online++
@@ -294,6 +296,9 @@ func taskRows(pr *stemma.Provenance) [][]string {
 // levelRows is the level that evidence alone supports, why, and what the next one lacks.
 func levelRows(n *stemma.Evidence, pr *stemma.Provenance, at *stemma.Attestation) [][]string {
 	level, next := policy.Level(at, pr)
+	if at == nil {
+		level, next = 1, "L2 needs a provenance signed by a hosted builder; nobody signed this one"
+	}
 	rows := [][]string{{"level", fmt.Sprintf("SLSA Build L%d", level), "computed"}, {"", clean(next), ""}}
 	for _, v := range n.Summaries {
 		if v.Commit == "" || v.Commit != pr.Value(stemma.FieldCommit) {
@@ -302,6 +307,21 @@ func levelRows(n *stemma.Evidence, pr *stemma.Provenance, at *stemma.Attestation
 		rows = append(rows, []string{"source level", clean(strings.Join(v.Levels, ", ") + ", " + v.Result), "a verification summary by " + clean(v.Verifier)})
 	}
 	return rows
+}
+
+// folded breaks long values into rows, so that the column of who says it stays where it can be seen.
+func folded(rows [][]string) [][]string {
+	var out [][]string
+	for _, row := range rows {
+		for i, line := range strings.Split(wrap(row[1], 100), "\n") {
+			if i == 0 {
+				out = append(out, []string{row[0], line, row[2]})
+			} else {
+				out = append(out, []string{"", line, ""})
+			}
+		}
+	}
+	return out
 }
 
 // short leaves out of a URI what every one of its kind has.
