@@ -41,6 +41,16 @@ func drawBOM(t *rapid.T) *stemma.Evidence {
 			a.Cosigners = []stemma.Identity{vendor()}
 		}
 	}
+	if whole := pick("begin", "parts", "parts", "whole", "undated whole"); whole != "parts" {
+		// Parts at random rarely meet everything.
+		addSBOM(e, "good sbom", vendor())
+		addScan(e, "good scan", scanner())
+		addReview(e, "good review", vendor(), accepted)
+		if whole == "undated whole" {
+			untimed(e)
+		}
+		return e
+	}
 	if pick("second provenance", "no", "no", "yes") == "yes" {
 		add(e, "second", githubSigner(trustedSAN), func(_ *stemma.Attestation, p *stemma.Provenance) {
 			p.Claims[stemma.FieldRef] = said(pick("ref", "refs/tags/v2.0.0", "refs/heads/wip"), stemma.SaidByCertificate, "certificate .14")
