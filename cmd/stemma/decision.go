@@ -187,8 +187,10 @@ func (a *app) printFinding(p palette, f stemma.Finding, verbose bool) {
 	line("got", f.Got, "")
 	line("want", f.Want, f.Where)
 	line("", f.Detail, "")
-	for _, item := range f.Items {
-		line("", "· "+item, "")
+	if len(f.Items) > 1 || len(f.Items) == 1 && f.Items[0] != f.Got {
+		for _, item := range f.Items {
+			line("", "· "+item, "")
+		}
 	}
 	line("proof", f.Proof, "")
 	line("fix", f.Fix, "")
