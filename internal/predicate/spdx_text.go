@@ -62,6 +62,9 @@ func (b *bill) tagValue(r io.Reader) (version string, err error) {
 		return "", fmt.Errorf("<text> without </text>")
 	}
 	t.end()
+	if !strings.HasPrefix(version, "2.") {
+		return "", fmt.Errorf("version %s of SPDX has no tag-value format", version)
+	}
 	return version, b.spdxAlone()
 }
 
