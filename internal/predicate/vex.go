@@ -453,6 +453,9 @@ func (b *bill) cycloneVEX(x *boxes) *stemma.VEX {
 			out.Statements = append(out.Statements, a.Exploitability)
 		}
 	}
+	if len(out.Statements) == 0 {
+		return nil
+	}
 	return out
 }
 
