@@ -486,6 +486,12 @@ func (c *checker) builder(s *Set, path string, b Builder) {
 }
 
 func (c *checker) signer(s *Set, path string, g Signer) {
+	for name, written := range map[string]bool{"gitlab": g.GitLab != nil, "buildkite": g.Buildkite != nil, "circleci": g.CircleCI != nil} {
+		if written {
+			c.fail(join(path, name), "write oidc: {issuer: …, subject: …}, as the certificate has them", "%s is not judged by this version", name)
+			return
+		}
+	}
 	forms := 0
 	for _, given := range []bool{g.GitHub != nil, g.OIDC != nil, len(g.Keys) > 0} {
 		if given {

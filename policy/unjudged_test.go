@@ -1,0 +1,30 @@
+package policy
+
+import (
+	"strings"
+	"testing"
+)
+
+// A control that can be written and is not judged would be believed: each is refused when the policy is loaded.
+func TestUnjudged(t *testing.T) {
+	load(t, f0Policy)
+	for _, block := range []string{
+		"tekton: {namespaces: [acme]}", "gcb: {projects: [acme]}", "buildkit: {mode: max}", "internal: {commit: /commit}",
+	} {
+		name, _, _ := strings.Cut(block, ":")
+		_, err := Load(files(change(t, f0Policy, "      level: 3\n", "      level: 3\n      "+block+"\n"))...)
+		if err == nil || !strings.Contains(err.Error(), name+" is not judged by this version") {
+			t.Errorf("%s: %v", block, err)
+		}
+	}
+	for _, block := range []string{
+		`gitlab: {config: acme/ci/x.yml}`, `buildkite: {pipeline: acme/images}`, `circleci: {project: p, definitions: [d]}`,
+	} {
+		name, _, _ := strings.Cut(block, ":")
+		text := f0Policy[:strings.Index(f0Policy, "      github:")] + "      " + block + f0Policy[strings.Index(f0Policy, "      level: 3")-1:]
+		_, err := Load(files(text)...)
+		if err == nil || !strings.Contains(err.Error(), name+" is not judged by this version") {
+			t.Errorf("%s: %v", block, err)
+		}
+	}
+}
