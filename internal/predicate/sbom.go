@@ -339,6 +339,9 @@ func (b *bill) finish(family, version, wanted string) error {
 	for i, c := range b.out.Packages {
 		switch id := b.ids[i]; {
 		case id != (ref{}) && subject[id]:
+			if found[id] {
+				return fmt.Errorf("two components have the id of what the document describes, %s", stemma.Printable(c.Name, 100))
+			}
 			found[id] = true
 			b.out.Subjects = append(b.out.Subjects, c)
 		case id != (ref{}) && base[id]:

@@ -48,6 +48,7 @@ type scanReader struct {
 	at      time.Time         // of the report
 	shapes  []string          // formats that the result has the marks of
 	targets int               // what trivy looked at
+	failed  bool              // a run of SARIF that says nothing
 	left    int               // findings that the scanner was told to leave out
 	rules   map[string]string // SARIF: severity by rule
 	ruled   []string          // SARIF: rule of each finding
@@ -132,6 +133,10 @@ func (x *scanReader) finish(result bool) {
 	case x.shapes[0] == "trivy" && x.targets == 0:
 		// Trivy leaves its targets out where it knows nothing of what it found.
 		x.note(notUnderstood + "trivy's report names nothing that it looked at")
+	case x.shapes[0] == "SARIF" && x.targets == 0:
+		x.note(notUnderstood + "SARIF without a run")
+	case x.failed:
+		x.note(notUnderstood + "a run of SARIF without results")
 	}
 	if x.left > 0 {
 		x.note("%d findings are left out by the scanner's own rules", x.left)
@@ -227,18 +232,12 @@ func (x *scanReader) listedMember(v *stemma.Vulnerability, to *severities, name 
 	s := x.json
 	if name == "severity" {
 		return each(s, func() error {
-			var method, score string
-			err := s.Object([]string{"method", "score"}, func(name string) (err error) {
-				if name == "method" {
-					method, err = s.Text()
-					return err
-				}
-				score, err = x.scalar()
+			// Whatever the method is called, a word is a word and a number a CVSS score.
+			return s.Object([]string{"score"}, func(string) error {
+				score, err := x.scalar()
+				to.say(score)
 				return err
 			})
-			_ = method // whatever it is called, a word is a word and a number a CVSS score
-			to.say(score)
-			return err
 		})
 	}
 	id, err := s.Text()
@@ -394,8 +393,16 @@ func (x *scanReader) grypeDescriptor() error {
 // with the CVSS score as the property security-severity.
 func (x *scanReader) sarifRun() error {
 	s := x.json
+	looked := false
+	defer func() {
+		// A run without results is one that failed (SARIF 2.1.0, section 3.14.23).
+		if x.targets++; !looked {
+			x.failed = true
+		}
+	}()
 	return s.Object([]string{"tool", "results"}, func(name string) error {
 		if name == "results" {
+			looked = s.Kind() == '['
 			return each(s, func() error {
 				rule, suppressed := "", false
 				err := s.Object([]string{"ruleId", "suppressions"}, func(name string) (err error) {

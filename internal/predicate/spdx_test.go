@@ -171,6 +171,7 @@ func TestSPDX(t *testing.T) {
 		{name: "a creator of no kind", old: "Tool: syft-1.18.0", new: "syft-1.18.0", want: func(b *stemma.SBOM) { b.Tools = nil }},
 		{name: "what is not known", old: `"dataLicense": "CC0-1.0",`, new: `"dataLicense": 7, "files": [{"x": [null]}], "snippets": null,`, want: func(*stemma.SBOM) {}},
 
+		{name: "two by the id that is described", old: `"SPDXRef-odd", "name"`, new: `"SPDXRef-image", "name"`, err: "reading SPDX document: two components have the id of what the document describes, odd"},
 		{name: "another version", old: "SPDX-2.3", new: "SPDX-1.2", err: "reading SPDX document: version 1.2 of SPDX is not read"},
 		{name: "no version", old: `"spdxVersion": "SPDX-2.3",`, new: ``, err: "reading SPDX document: the document names no version of SPDX"},
 		{name: "version 3 written as 2", old: "SPDX-2.3", new: "SPDX-3.0", err: "reading SPDX document: the document names no version of SPDX"},
