@@ -161,6 +161,9 @@ func TestRemoving(t *testing.T) {
 			}
 		}))
 	}
+	if testing.Short() {
+		return // too few are drawn to reach all verdicts
+	}
 	if verdicts[stemma.Allow] == 0 || verdicts[stemma.Deny] == 0 || verdicts[stemma.Undetermined] == 0 {
 		t.Errorf("the generator does not reach all verdicts: %v", verdicts)
 	}

@@ -309,6 +309,9 @@ func TestReg_D13_monotonic_inputs(t *testing.T) {
 			}
 		}))
 	}
+	if testing.Short() {
+		return // too few are drawn to reach all verdicts
+	}
 	if verdicts[stemma.Allow] == 0 || verdicts[stemma.Deny] == 0 || verdicts[stemma.Undetermined] == 0 {
 		t.Errorf("the generator does not reach all verdicts: %v", verdicts)
 	}
