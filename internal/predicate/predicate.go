@@ -52,6 +52,10 @@ func read(id stemma.Digest, s stemma.Statement, signer *stemma.Identity) (d Docu
 		d.Provenance, err = provenanceV01(id, s, signer)
 		return d, err
 	}
+	if otherProvenance(s.PredicateType) != nil {
+		d.Provenance, err = provenance(id, s, signer)
+		return d, err
+	}
 	if family, version, ok := sbomType(s.PredicateType); ok {
 		return sbom(id, family, version, bytes.NewReader(s.Predicate))
 	}
@@ -79,7 +83,11 @@ func provenance(id stemma.Digest, s stemma.Statement, signer *stemma.Identity) (
 		said:   map[stemma.Field][]stemma.Said{},
 	}
 	r.certificate()
-	r.dispatch(r.layout(s.PredicateType, root))
+	if other := otherProvenance(s.PredicateType); other != nil {
+		other(r, s, root)
+	} else {
+		r.dispatch(r.layout(s.PredicateType, root))
+	}
 	if r.err != nil {
 		return nil, fmt.Errorf("reading predicate: %w", r.err)
 	}

@@ -567,7 +567,7 @@ func TestReg_J06_numbers_as_ids(t *testing.T) {
 
 func TestUnread(t *testing.T) {
 	for _, kind := range []string{
-		"https://slsa.dev/provenance/v0.3", "https://slsa.dev/provenance/v1.0", "https://slsa.dev/provenance/v2", "https://SLSA.dev/provenance/v1",
+		"https://slsa.dev/provenance/v0.3", "https://slsa.dev/provenance/v1.1", "https://apko.dev/image-configuration", "https://scout.docker.com/provenance/v0.1", "https://witness.dev/attestation-collection/v0.2", "chainloop.dev/attestation/v0.1", "https://slsa.dev/provenance/v2", "https://SLSA.dev/provenance/v1",
 		"https://slsa.dev/verification_summary/v0.1", "https://openvex.dev/nsx", "https://in-toto.io/attestation/vulns/v0.3", stemma.PredicateCosignSign, "https://spdx.dev/Documents", "https://cyclonedx.org/bom/vx", "",
 	} {
 		d, err := ReadUnsigned("", stemma.Statement{PredicateType: kind, Predicate: json.RawMessage(`{`)})
