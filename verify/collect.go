@@ -143,18 +143,21 @@ func (c *collector) speaks(f *oci.Found, by stemma.Attestation, raw stemma.Raw, 
 	return true
 }
 
-// add files what the predicate of an attestation says.
+// add files what the predicate of an attestation says. A CycloneDX document may be a bill of materials and VEX at once.
 func add(e *stemma.Evidence, d predicate.Document) {
-	switch {
-	case d.Provenance != nil:
+	if d.Provenance != nil {
 		e.Provenance = append(e.Provenance, *d.Provenance)
-	case d.SBOM != nil:
+	}
+	if d.SBOM != nil {
 		e.SBOMs = append(e.SBOMs, *d.SBOM)
-	case d.Scan != nil:
+	}
+	if d.Scan != nil {
 		e.Scans = append(e.Scans, *d.Scan)
-	case d.VEX != nil:
+	}
+	if d.VEX != nil {
 		e.VEX = append(e.VEX, *d.VEX)
-	case d.VSA != nil:
+	}
+	if d.VSA != nil {
 		e.Summaries = append(e.Summaries, *d.VSA)
 	}
 }
