@@ -12,7 +12,7 @@ import (
 func otherFamilies() []family {
 	all := func(string) bool { return true }
 	return slices.Concat(
-		npmFamilies(), jenkinsFamilies(), witnessFamilies(), buildkiteFamilies(), chainguardFamilies(), rebuildFamilies(),
+		npmFamilies(), jenkinsFamilies(), witnessFamilies(), buildkiteFamilies(), chainguardFamilies(), rebuildFamilies(), kubernetesFamilies(),
 		[]family{
 			{format: formatV1, is: all, read: (*reader).unlisted},
 			{format: formatV02, is: all, read: (*reader).unlisted},

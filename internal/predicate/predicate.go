@@ -34,6 +34,9 @@ func Read(a stemma.Attestation) (Document, error) {
 	if a.Signature {
 		return Document{}, nil
 	}
+	if err := isProduct(a.Statement, a.Binding); err != nil {
+		return Document{}, err
+	}
 	return read(a.Bundle, a.Statement, &a.Signer)
 }
 

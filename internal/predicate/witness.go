@@ -1,6 +1,7 @@
 package predicate
 
 import (
+	"fmt"
 	"strings"
 
 	"stemma"
@@ -53,6 +54,44 @@ func (r *reader) collection(_ stemma.Statement, root *stemma.JSON) {
 		r.witnessGit(j)
 	}
 	r.note("step %s: %s", stemma.Printable(root.At("name").Text(), 128), strings.Join(held, ", "))
+}
+
+// isProduct holds a collection to be about what its step made. Witness names everything that it knows a digest of among
+// the subjects: the images that went into the built one, too, of which the collection says nothing. An image that others
+// build on must not pass for one that they built.
+func isProduct(s stemma.Statement, b stemma.Binding) error {
+	if read := otherProvenance(s.PredicateType); read == nil || b.Kind == "" {
+		return nil
+	}
+	for _, subject := range s.Subject {
+		same := false
+		for alg, v := range b.Subject.Digest {
+			same = same || v != "" && subject.Digest[alg] == v
+		}
+		if same && namesProduct(subject.Name) {
+			return nil
+		}
+	}
+	return fmt.Errorf("reading predicate: subject %s is nothing that the step made", stemma.Printable(b.Subject.Name, 128))
+}
+
+// namesProduct reports whether the name of a subject is that of something made. A name that no attestor gave is the
+// author's own for what the statement is about.
+func namesProduct(name string) bool {
+	of := attestorName(name)
+	if of == "" {
+		return !strings.HasPrefix(name, "materialdigest:")
+	}
+	parts := strings.SplitN(of, "/", 3) // "docker/v0.1/imagedigest:HEX"
+	if len(parts) < 3 {
+		return false
+	}
+	kind, _, _ := strings.Cut(parts[2], ":")
+	switch parts[0] + " " + kind {
+	case "docker imagedigest", "oci manifestdigest", "oci registrydigest", "oci imageid", "product file":
+		return true
+	}
+	return false
 }
 
 // attestorName is what stands behind the place of an attestor's types: "git/v0.1".
