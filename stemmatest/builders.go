@@ -25,7 +25,7 @@ func ActionsAttest(g GitHub, subject ...stemma.ResourceDescriptor) *Statement {
 	g = g.defaults()
 	s := actions(g, subject)
 	s.Set("/buildDefinition/internalParameters/github/runner_environment", g.Runner)
-	s.Set("/runDetails/builder/id", "https://github.com/"+g.Builder)
+	s.Set("/runDetails/builder/id", g.server()+g.Builder)
 	return s
 }
 
@@ -39,7 +39,7 @@ func ActionsAttestOld(g GitHub, subject ...stemma.ResourceDescriptor) *Statement
 }
 
 func actions(g GitHub, subject []stemma.ResourceDescriptor) *Statement {
-	repository := "https://github.com/" + g.Repository
+	repository := g.server() + g.Repository
 	return &Statement{
 		Type: stemma.StatementV1, Subject: subject, PredicateType: stemma.PredicateSLSAv1,
 		Predicate: tree(object{
@@ -75,7 +75,7 @@ func DockerBuilder(g GitHub, version string) GitHub {
 // one made by SLSAGenerator.
 func SLSAGeneratorContainer(g GitHub, subject ...stemma.ResourceDescriptor) *Statement {
 	g = g.defaults()
-	source := object{"uri": "git+https://github.com/" + g.Repository + "@" + g.Ref, "digest": object{"sha1": g.SHA}}
+	source := object{"uri": "git+" + g.server() + g.Repository + "@" + g.Ref, "digest": object{"sha1": g.SHA}}
 	run, attempt, _ := strings.Cut(g.Run, "/attempts/")
 	kind := "branch"
 	if strings.HasPrefix(g.Ref, "refs/tags/") {
@@ -84,7 +84,7 @@ func SLSAGeneratorContainer(g GitHub, subject ...stemma.ResourceDescriptor) *Sta
 	return &Statement{
 		Type: stemma.StatementV01, Subject: subject, PredicateType: stemma.PredicateSLSAv02,
 		Predicate: tree(object{
-			"builder":   object{"id": "https://github.com/" + g.Builder},
+			"builder":   object{"id": g.server() + g.Builder},
 			"buildType": BuildTypeSLSAGen,
 			"invocation": object{
 				"configSource": object{"uri": source["uri"], "digest": source["digest"], "entryPoint": g.Workflow},

@@ -7,7 +7,6 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/hex"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -85,7 +84,9 @@ func (c Certificate) names() pkix.Extension {
 // GitHubIssuer is the issuer of GitHub Actions.
 const GitHubIssuer = "https://token.actions.githubusercontent.com"
 
-// GitHub is a job of GitHub Actions. Only Repository is needed; every other zero field gets an ordinary value.
+// GitHub is a job of GitHub Actions. Only Repository is needed; every other zero field gets an ordinary value. An
+// enterprise has an issuer of its own, GitHubIssuer + "/acme", or a host of its own with the issuer
+// "https://token.actions.acme.ghe.com"; then all URLs are on that host.
 type GitHub struct {
 	Repository   string // the repository that runs the job, "acme/app"
 	RepositoryID string
@@ -132,14 +133,22 @@ func (g GitHub) defaults() GitHub {
 
 func (g GitHub) owner() string { o, _, _ := strings.Cut(g.Repository, "/"); return o }
 
+// server is where the repositories of the issuer are.
+func (g GitHub) server() string {
+	if host, ok := strings.CutPrefix(g.Issuer, "https://token.actions."); ok && strings.HasSuffix(host, ".ghe.com") {
+		return "https://" + host + "/"
+	}
+	return "https://github.com/"
+}
+
 func (g GitHub) runURL() string {
-	return "https://github.com/" + g.Repository + "/actions/runs/" + g.Run
+	return g.server() + g.Repository + "/actions/runs/" + g.Run
 }
 
 // Certificate has all of the extensions .1 to .24 that Fulcio's template for GitHub fills.
 func (g GitHub) Certificate() Certificate {
 	g = g.defaults()
-	const host = "https://github.com/"
+	host := g.server()
 	sub := "repo:" + g.Repository + ":ref:" + g.Ref
 	if g.Environment != "" {
 		sub = "repo:" + g.Repository + ":environment:" + g.Environment
@@ -200,7 +209,8 @@ func (g GitLab) defaults() GitLab {
 	return g
 }
 
-// Certificate has the extensions of Fulcio's template for GitLab.
+// Certificate has the extensions of Fulcio's template for GitLab: all from .8 on. Who started the pipeline, whether the
+// ref is protected and which runner it was are in the token only.
 func (g GitLab) Certificate() Certificate {
 	g = g.defaults()
 	project := g.Server + "/" + g.Project
@@ -218,79 +228,5 @@ func (g GitLab) Certificate() Certificate {
 			22: g.Visibility, 23: g.Environment,
 			24: "project_path:" + g.Project + ":ref_type:" + kind + ":ref:" + name,
 		}),
-	}
-}
-
-// Buildkite is a job of Buildkite. Its certificates name no repository and no ref.
-type Buildkite struct {
-	Organization, Pipeline string
-	Build, Job             string
-	Commit, Source, Runner string
-}
-
-// Certificate has the extensions .11, .13, .20, .21 and .24, the only ones that Buildkite fills.
-func (b Buildkite) Certificate() Certificate {
-	pipeline := "https://buildkite.com/" + b.Organization + "/" + b.Pipeline
-	return Certificate{
-		URIs: []string{pipeline},
-		Extensions: claims("https://agent.buildkite.com", map[int]string{
-			11: b.Runner, 13: b.Commit, 20: b.Source, 21: pipeline + "/builds/" + b.Build + "#" + b.Job,
-			24: "organization:" + b.Organization + ":pipeline:" + b.Pipeline + ":ref:refs/heads/main:commit:" + b.Commit + ":step:",
-		}),
-	}
-}
-
-// CircleCI is a job of CircleCI.
-type CircleCI struct {
-	Organization, Project, Definition string // ids
-	Repository, Ref                   string // "github.com/acme/app", "refs/heads/main"
-	Pipeline, Workflow, Job           string // ids
-	SSHRerun                          bool   // a person logged in to the machine
-}
-
-// Certificate has the extensions of Fulcio's template for CircleCI. The runner environment is the text "" of two
-// quotation marks unless a person logged in, as the template renders it.
-func (c CircleCI) Certificate() Certificate {
-	project := "https://circleci.com/api/v2/projects/" + c.Project
-	runner := `""`
-	if c.SSHRerun {
-		runner = "ssh-rerun"
-	}
-	return Certificate{
-		URIs: []string{project + "/pipeline-definitions/" + c.Definition},
-		Extensions: claims("https://oidc.circleci.com/org/"+c.Organization, map[int]string{
-			9: project + "/pipeline-definitions/" + c.Definition, 11: runner,
-			12: "https://" + c.Repository, 14: c.Ref,
-			18: "https://circleci.com/api/v2/pipeline/" + c.Pipeline + "/config",
-			21: "https://app.circleci.com/pipelines//workflows/" + c.Workflow + "/jobs/" + c.Job,
-			24: "org/" + c.Organization + "/project/" + c.Project + "/user/",
-		}),
-	}
-}
-
-// Email is a person who logged in with a provider of e-mail identities.
-type Email struct {
-	Address string
-	Issuer  string // zero: https://accounts.google.com
-}
-
-// Certificate has the issuer and the token subject only.
-func (e Email) Certificate() Certificate {
-	if e.Issuer == "" {
-		e.Issuer = "https://accounts.google.com"
-	}
-	return Certificate{Emails: []string{e.Address}, Extensions: claims(e.Issuer, map[int]string{24: e.Address})}
-}
-
-// ServiceAccount is a workload of a Kubernetes cluster whose issuer the certificate authority trusts.
-type ServiceAccount struct {
-	Issuer, Namespace, Name string
-}
-
-// Certificate has the issuer and the token subject only.
-func (k ServiceAccount) Certificate() Certificate {
-	return Certificate{
-		URIs:       []string{"https://kubernetes.io/namespaces/" + k.Namespace + "/serviceaccounts/" + k.Name},
-		Extensions: claims(k.Issuer, map[int]string{24: fmt.Sprintf("system:serviceaccount:%s:%s", k.Namespace, k.Name)}),
 	}
 }

@@ -3,6 +3,7 @@ package stemmatest_test
 import (
 	"crypto/x509"
 	"encoding/asn1"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -91,10 +92,50 @@ func TestIdentities(t *testing.T) {
 			san:  "https://circleci.com/api/v2/projects/p1/pipeline-definitions/d1",
 			want: map[int]string{
 				1: "https://oidc.circleci.com/org/o1", 8: "https://oidc.circleci.com/org/o1",
-				9: "https://circleci.com/api/v2/projects/p1/pipeline-definitions/d1", 11: `""`, 12: "https://github.com/acme/app",
+				9: "https://circleci.com/api/v2/projects/p1/pipeline-definitions/d1", 11: `""`, 12: "github.com/acme/app",
 				14: "refs/heads/main", 18: "https://circleci.com/api/v2/pipeline/i1/config",
-				21: "https://app.circleci.com/pipelines//workflows/w1/jobs/j1", 24: "org/o1/project/p1/user/",
+				21: "https://app.circleci.com//workflow/w1/job/j1", 24: "org/o1/project/p1/user/",
 			},
+		},
+		{
+			name: "CircleCI, somebody logged in", id: stemmatest.CircleCI{Organization: "o1", SSHRerun: true}, san: "https://circleci.com/api/v2/projects//pipeline-definitions/",
+			want: map[int]string{
+				1: "https://oidc.circleci.com/org/o1", 8: "https://oidc.circleci.com/org/o1", 9: "https://circleci.com/api/v2/projects//pipeline-definitions/", 11: "ssh-rerun",
+				18: "https://circleci.com/api/v2/pipeline//config", 21: "https://app.circleci.com//workflow//job/", 24: "org/o1/project//user/",
+			},
+		},
+		{
+			name: "Codefresh",
+			id:   stemmatest.Codefresh{Account: "acme", AccountID: "a1", Pipeline: "app/image", PipelineID: "p1", Build: "b1", Repository: "https://github.com/acme/app", Ref: "main", Runner: "hybrid"},
+			san:  "https://g.codefresh.io/acme/app/image:a1/p1",
+			want: map[int]string{
+				1: "https://oidc.codefresh.io", 8: "https://oidc.codefresh.io", 9: "https://g.codefresh.io/build/b1", 11: "hybrid", 12: "https://github.com/acme/app", 14: "main",
+				18: "https://g.codefresh.io/api/pipelines/p1", 21: "https://g.codefresh.io/build/b1", 24: "account:a1:pipeline:p1:scm_repo_url:https://github.com/acme/app:scm_user_name:octocat:scm_ref:main",
+			},
+		},
+		{
+			name: "Codefresh, started by hand", id: stemmatest.Codefresh{Account: "acme", AccountID: "a1", Pipeline: "app/image", PipelineID: "p1", Build: "b1"}, san: "https://g.codefresh.io/acme/app/image:a1/p1",
+			want: map[int]string{
+				1: "https://oidc.codefresh.io", 8: "https://oidc.codefresh.io", 9: "https://g.codefresh.io/build/b1",
+				18: "https://g.codefresh.io/api/pipelines/p1", 21: "https://g.codefresh.io/build/b1", 24: "account:a1:pipeline:p1",
+			},
+		},
+		{
+			name: "Buddy",
+			id:   stemmatest.Buddy{Workspace: "acme", Project: "app", Pipeline: "1", Execution: "e2", Revision: sha, Ref: "refs/heads/main", Trigger: "PUSH", Runner: "buddy-hosted", Region: "eu-"},
+			san:  "https://app.buddy.works/acme/app/pipelines/pipeline/1",
+			want: map[int]string{
+				1: "https://eu-oidc.buddyusercontent.com", 8: "https://eu-oidc.buddyusercontent.com", 9: "https://app.buddy.works/acme/app/pipelines/pipeline/1", 11: "buddy-hosted",
+				12: "https://app.buddy.works/acme/app", 13: sha, 14: "refs/heads/main", 20: "PUSH", 21: "https://app.buddy.works/acme/app/pipelines/pipeline/1/execution/e2", 24: "acme/e2",
+			},
+		},
+		{
+			name: "Chainguard", id: stemmatest.Chainguard{UIDP: "720909c9/4a7a1c2a"}, san: "https://issuer.enforce.dev/720909c9/4a7a1c2a",
+			want: map[int]string{1: "https://issuer.enforce.dev", 8: "https://issuer.enforce.dev", 24: "720909c9/4a7a1c2a"},
+		},
+		{
+			name: "GitHub, login", id: stemmatest.Email{Address: "dev@acme.example", Issuer: stemmatest.GitHubLoginIssuer}, san: "dev@acme.example",
+			want: map[int]string{1: "https://github.com/login/oauth", 8: "https://github.com/login/oauth", 24: "dev@acme.example"},
 		},
 		{
 			name: "e-mail", id: stemmatest.Email{Address: "dev@acme.example"}, san: "dev@acme.example",
@@ -140,6 +181,27 @@ func TestGitHubDefaults(t *testing.T) {
 	}
 	if _, ok := x[23]; ok {
 		t.Error("has a deployment environment without being given one")
+	}
+}
+
+// An enterprise has an issuer of its own, and with a host of its own all URLs are there.
+func TestGitHubEnterprise(t *testing.T) {
+	c := stemmatest.GitHub{Repository: "acme/app", Issuer: stemmatest.GitHubIssuer + "/acme"}.Certificate()
+	if c.Extensions[8] != "https://token.actions.githubusercontent.com/acme" || c.Extensions[12] != "https://github.com/acme/app" {
+		t.Errorf("%v", c.Extensions)
+	}
+	g := stemmatest.GitHub{Repository: "acme/app", Issuer: "https://token.actions.acme.ghe.com"}
+	c = g.Certificate()
+	for n, v := range c.Extensions {
+		if strings.Contains(v, "github.com") {
+			t.Errorf(".%d is %s", n, v)
+		}
+	}
+	if c.Extensions[12] != "https://acme.ghe.com/acme/app" || c.URIs[0] != c.Extensions[9] || !strings.HasPrefix(c.URIs[0], "https://acme.ghe.com/acme/app/.github/workflows/") {
+		t.Errorf("%v %v", c.URIs, c.Extensions)
+	}
+	if body := string(stemmatest.ActionsAttest(g).JSON()); strings.Contains(body, "https://github.com") {
+		t.Error(body)
 	}
 }
 
