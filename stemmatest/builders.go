@@ -9,15 +9,13 @@ import (
 
 // Build types of the builders that are imitated.
 const (
-	BuildTypeActions      = "https://actions.github.io/buildtypes/workflow/v1"
-	BuildTypeActionsOld   = "https://slsa-framework.github.io/github-actions-buildtypes/workflow/v1"
-	BuildTypeSLSAGen      = "https://github.com/slsa-framework/slsa-github-generator/container@v1"
-	BuildTypeBuildKitV02  = "https://mobyproject.org/buildkit@v1"
-	BuildTypeBuildKitV1   = "https://github.com/moby/buildkit/blob/master/docs/attestations/slsa-definitions.md"
-	BuildTypeGeneric      = "https://ci.acme.example/build/v1"
-	PredicateTypeSPDX     = "https://spdx.dev/Document"
-	PredicateTypeCyclone  = "https://cyclonedx.org/bom"
-	slsaGeneratorWorkflow = "slsa-framework/slsa-github-generator/.github/workflows/generator_container_slsa3.yml"
+	BuildTypeActions     = "https://actions.github.io/buildtypes/workflow/v1"
+	BuildTypeActionsOld  = "https://slsa-framework.github.io/github-actions-buildtypes/workflow/v1"
+	BuildTypeBuildKitV02 = "https://mobyproject.org/buildkit@v1"
+	BuildTypeBuildKitV1  = "https://github.com/moby/buildkit/blob/master/docs/attestations/slsa-definitions.md"
+	BuildTypeGeneric     = "https://ci.acme.example/build/v1"
+	PredicateTypeSPDX    = "https://spdx.dev/Document"
+	PredicateTypeCyclone = "https://cyclonedx.org/bom"
 )
 
 // ActionsAttest is the SLSA v1 provenance of actions/attest, as the job would get it.
@@ -59,51 +57,10 @@ func actions(g GitHub, subject []stemma.ResourceDescriptor) *Statement {
 	}
 }
 
-// SLSAGenerator is the identity of slsa-github-generator's container workflow of a version ("v2.0.0") in the job g.
-func SLSAGenerator(g GitHub, version string) GitHub {
-	g.Builder, g.BuilderSHA = slsaGeneratorWorkflow+"@refs/tags/"+version, ""
-	return g.defaults()
-}
-
 // DockerBuilder is the identity of docker/github-builder's workflow of a version ("v1.0.0") in the job g.
 func DockerBuilder(g GitHub, version string) GitHub {
 	g.Builder, g.BuilderSHA = "docker/github-builder/.github/workflows/build.yml@refs/tags/"+version, ""
 	return g.defaults()
-}
-
-// SLSAGeneratorContainer is the SLSA v0.2 provenance of slsa-github-generator's container workflow. The identity is
-// one made by SLSAGenerator.
-func SLSAGeneratorContainer(g GitHub, subject ...stemma.ResourceDescriptor) *Statement {
-	g = g.defaults()
-	source := object{"uri": "git+" + g.server() + g.Repository + "@" + g.Ref, "digest": object{"sha1": g.SHA}}
-	run, attempt, _ := strings.Cut(g.Run, "/attempts/")
-	kind := "branch"
-	if strings.HasPrefix(g.Ref, "refs/tags/") {
-		kind = "tag"
-	}
-	return &Statement{
-		Type: stemma.StatementV01, Subject: subject, PredicateType: stemma.PredicateSLSAv02,
-		Predicate: tree(object{
-			"builder":   object{"id": g.server() + g.Builder},
-			"buildType": BuildTypeSLSAGen,
-			"invocation": object{
-				"configSource": object{"uri": source["uri"], "digest": source["digest"], "entryPoint": g.Workflow},
-				"parameters":   object{},
-				"environment": object{
-					"github_actor": "octocat", "github_actor_id": "583231", "github_base_ref": "", "github_head_ref": "",
-					"github_event_name": g.Event, "github_event_payload": object{"repository": object{"full_name": g.Repository}},
-					"github_ref": g.Ref, "github_ref_type": kind, "github_repository_id": g.RepositoryID,
-					"github_repository_owner": g.owner(), "github_repository_owner_id": g.OwnerID,
-					"github_run_attempt": attempt, "github_run_id": run, "github_run_number": "100", "github_sha1": g.SHA,
-				},
-			},
-			"metadata": object{
-				"buildInvocationID": run + "-" + attempt, "reproducible": false,
-				"completeness": object{"parameters": true, "environment": false, "materials": false},
-			},
-			"materials": []object{source},
-		}),
-	}
 }
 
 // BuildKit is a build of BuildKit, which attests without signing.
