@@ -218,6 +218,7 @@ type Evidence struct {
 	SBOMs        []SBOM        `json:"sboms,omitempty"`      // of Attestations; of an attached artifact, its files
 	Scans        []Scan        `json:"scans,omitempty"`
 	VEX          []VEX         `json:"vex,omitempty"`
+	Other        []Provenance  `json:"other,omitempty"`     // of signed statements of types that no reader knows: by whom they are said and what the certificate says, for builders of one's own
 	Summaries    []VSA         `json:"summaries,omitempty"` // about this manifest, or about the source that its provenance names
 	Unsigned     []Unsigned    `json:"unsigned,omitempty"`
 	Rejected     []Rejection   `json:"rejected,omitempty"`

@@ -213,15 +213,22 @@ func (j *judgement) nothing(rules []Rule) []stemma.Finding {
 
 // collect finds the provenance about this very image and judges each by every rule that concerns one.
 func (j *judgement) collect(rules []Rule) {
-	for i := range j.evidence.Provenance {
-		p := &j.evidence.Provenance[i]
-		for k := range j.evidence.Attestations {
-			// One bundle can be authentic under several trust domains: each is an attestation of its own.
-			if a := &j.evidence.Attestations[k]; p.Bundle != "" && a.Bundle == p.Bundle && !a.Signature && j.bound(a) {
-				j.identify(a, p)
+	each := func(list []stemma.Provenance, identify func(*stemma.Attestation, *stemma.Provenance)) {
+		for i := range list {
+			p := &list[i]
+			for k := range j.evidence.Attestations {
+				// One bundle can be authentic under several trust domains: each is an attestation of its own.
+				if a := &j.evidence.Attestations[k]; p.Bundle != "" && a.Bundle == p.Bundle && !a.Signature && j.bound(a) {
+					identify(a, p)
+				}
 			}
 		}
 	}
+	each(j.evidence.Provenance, func(a *stemma.Attestation, p *stemma.Provenance) { j.identify(a, p, everyBuilder) })
+	each(j.evidence.Other, func(a *stemma.Attestation, p *stemma.Provenance) {
+		// A statement of a type that no reader knows is provenance only to a builder that is said to write the type.
+		j.identify(a, p, func(b Builder) bool { return b.Internal != nil && b.Internal.Type == a.Statement.PredicateType })
+	})
 	for _, c := range j.candidates {
 		for _, rule := range rules {
 			if rule.each != nil {
@@ -496,6 +503,9 @@ func DigestOf(e *stemma.Evidence) stemma.Digest {
 	}
 	for _, p := range e.Provenance {
 		parts = append(parts, "provenance "+string(hash(p)))
+	}
+	for _, p := range e.Other {
+		parts = append(parts, "other "+string(hash(p)))
 	}
 	for _, s := range e.Scans {
 		parts = append(parts, "scan "+string(hash(s)))

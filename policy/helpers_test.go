@@ -96,7 +96,7 @@ func bySelf(value, where string) stemma.Said {
 func provenance(name string, signer stemma.Identity) stemma.Provenance {
 	cert := stemma.SaidByCertificate
 	return stemma.Provenance{
-		Bundle: digest(name), Format: "slsa/v1", BuildType: "https://actions.github.io/buildtypes/workflow/v1", Known: "github",
+		Bundle: digest(name), Format: "slsa/v1", BuildType: "https://actions.github.io/buildtypes/workflow/v1", Known: "GitHub Actions", Author: author(signer),
 		Claims: map[stemma.Field]stemma.Claim{
 			stemma.FieldBuilder:    said(signer.Subject, cert, "certificate SAN", bySelf(signer.Subject, "/runDetails/builder/id")),
 			stemma.FieldRepository: said("github.com/acme/app", cert, "certificate .12", bySelf("github.com/acme/app", "/buildDefinition/externalParameters/workflow/repository")),
@@ -106,6 +106,20 @@ func provenance(name string, signer stemma.Identity) stemma.Provenance {
 			stemma.FieldRunner:     said("github-hosted", cert, "certificate .11"),
 		},
 	}
+}
+
+// author is by whom the words of a predicate are said, as the reader of predicates tells it.
+func author(signer stemma.Identity) stemma.Grade {
+	w, _ := stemma.ParseWorkflow(signer.Subject)
+	switch {
+	case signer.KeyID != "":
+		return stemma.SaidByBuilder
+	case "https://"+w.Repository == signer.Claims[stemma.ClaimSourceRepositoryURI]:
+		return stemma.SaidByTenant
+	case w.Repository != "" && signer.Claims[stemma.ClaimSourceRepositoryURI] != "":
+		return stemma.SaidByBuilder
+	}
+	return stemma.SaidByTenant
 }
 
 // add puts a provenance and its attestation into evidence.

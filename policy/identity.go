@@ -18,110 +18,91 @@ type difference struct {
 	rank   int
 }
 
+// form is one way to say who signs: exactly one is written.
+type form interface {
+	key() string                           // under which it is written: "github"
+	differs(id stemma.Identity) difference // of a verified identity under the right trust domain
+	describe() string                      // as it is written, for people
+	controls() controls                    // what the certificate must say besides
+	check(c *checker, path string)         // when it is loaded
+}
+
+// controls are requirements of a run that rules of their own judge by what the certificate says. What is zero is not asked.
+type controls struct {
+	events []string // that may start it
+	runner string   // kind of machine
+}
+
+// forms lists what is written.
+func (g Signer) forms() []form {
+	var out []form
+	if g.GitHub != nil {
+		out = append(out, *g.GitHub)
+	}
+	if g.GitLab != nil {
+		out = append(out, *g.GitLab)
+	}
+	if g.Buildkite != nil {
+		out = append(out, *g.Buildkite)
+	}
+	if g.CircleCI != nil {
+		out = append(out, *g.CircleCI)
+	}
+	if g.OIDC != nil {
+		out = append(out, *g.OIDC)
+	}
+	if len(g.Keys) > 0 {
+		out = append(out, keyed(g.Keys))
+	}
+	return out
+}
+
+// form is the one that is written; what is loaded has exactly one. The zero Signer is nobody.
+func (g Signer) form() form {
+	if forms := g.forms(); len(forms) == 1 {
+		return forms[0]
+	}
+	return keyed(nil)
+}
+
 // differs compares a verified identity with a wanted one. Events and runner have rules of their own.
 func (g Signer) differs(id stemma.Identity) difference {
 	if trust := cmp.Or(g.Trust, PublicGood); id.Trust != trust {
 		return difference{stemma.ReasonTrustDomain, describe(id) + ", verified under " + id.Trust, g.describe() + " under " + trust, "trust", 1}
 	}
-	switch {
-	case g.GitHub != nil:
-		return g.GitHub.differs(id)
-	case g.OIDC != nil:
-		if id.Issuer != g.OIDC.Issuer {
-			return difference{stemma.ReasonIssuer, "issuer " + quoteEmpty(id.Issuer), "issuer " + g.OIDC.Issuer, "oidc.issuer", 2}
-		}
-		if id.Subject != g.OIDC.Subject {
-			return difference{stemma.ReasonSigner, describe(id), g.describe(), "oidc.subject", 3}
-		}
-		return difference{}
+	return g.form().differs(id)
+}
+
+func (g Signer) describe() string { return g.form().describe() }
+
+func (OIDC) key() string            { return "oidc" }
+func (OIDC) controls() controls     { return controls{} }
+func (OIDC) check(*checker, string) {}
+func (o OIDC) describe() string     { return o.Subject }
+
+func (o OIDC) differs(id stemma.Identity) difference {
+	if id.Issuer != o.Issuer {
+		return difference{stemma.ReasonIssuer, "issuer " + quoteEmpty(id.Issuer), "issuer " + o.Issuer, "oidc.issuer", 2}
 	}
-	if id.KeyID == "" || !slices.Contains(g.Keys, id.KeyID) {
-		return difference{stemma.ReasonSigner, describe(id), g.describe(), "keys", 2}
+	if id.Subject != o.Subject {
+		return difference{stemma.ReasonSigner, describe(id), o.describe(), "oidc.subject", 3}
 	}
 	return difference{}
 }
 
-// gitHubHost is where the repositories of an issuer of GitHub Actions are: an Enterprise with a host of its own has an
-// issuer of its own.
-func gitHubHost(issuer string) string {
-	if host, ok := strings.CutPrefix(issuer, "https://token.actions."); ok && strings.HasSuffix(host, ".ghe.com") {
-		return host
-	}
-	return "github.com"
-}
+// keyed is a signer by names of keys.
+type keyed []string
 
-func (g GitHub) differs(id stemma.Identity) difference {
-	if issuer := cmp.Or(g.Issuer, GitHubIssuer); id.Issuer != issuer {
-		return difference{stemma.ReasonIssuer, describe(id) + ", issuer " + quoteEmpty(id.Issuer), g.describe() + ", issuer " + issuer, "github.workflow", 2}
-	}
-	got, ok := stemma.ParseWorkflow(id.Subject)
-	if !ok || !strings.HasPrefix(got.Repository, gitHubHost(id.Issuer)+"/") {
-		return difference{stemma.ReasonBuilder, describe(id), g.describe(), "github.workflow", 3}
-	}
-	if _, ok := Pattern(foldOwner(string(g.Workflow))).match(foldOwner(got.Path), nil); !ok {
-		return difference{stemma.ReasonBuilder, got.Path + " @ " + got.Ref, g.describe(), "github.workflow", 3 + common(got.Path, string(g.Workflow))}
-	}
-	if !g.acceptsRef(got.Ref, id.Claims[stemma.ClaimBuildSignerDigest]) {
-		return difference{stemma.ReasonBuilderRef, got.Path + " @ " + got.Ref, g.describe(), "github.workflowRefs", 20}
-	}
-	if c := g.Caller; c != nil {
-		for _, check := range []struct{ name, claim, want string }{
-			{"ownerID", id.Claims[stemma.ClaimSourceOwnerID], c.OwnerID},
-			{"repositoryID", id.Claims[stemma.ClaimSourceRepositoryID], c.RepositoryID},
-		} {
-			if check.want != "" && check.claim != check.want {
-				reason := stemma.ReasonCaller
-				if check.claim == "" {
-					reason = stemma.ReasonNotStated
-				}
-				return difference{reason, "caller " + check.name + " " + quoteEmpty(check.claim) + caller(id), "caller " + check.name + " " + check.want, "github.caller." + check.name, 21}
-			}
-		}
+func (keyed) key() string            { return "keys" }
+func (keyed) controls() controls     { return controls{} }
+func (keyed) check(*checker, string) {}
+func (k keyed) describe() string     { return "key " + strings.Join(k, " or ") }
+
+func (k keyed) differs(id stemma.Identity) difference {
+	if id.KeyID == "" || !slices.Contains(k, id.KeyID) {
+		return difference{stemma.ReasonSigner, describe(id), k.describe(), "keys", 2}
 	}
 	return difference{}
-}
-
-// acceptsRef: a workflow called at a branch or tag carries that ref; one called at a commit carries the commit, which
-// any fork can offer, so a commit counts only when it is listed.
-func (g GitHub) acceptsRef(ref, commit string) bool {
-	if slices.Contains(g.WorkflowCommits, ref) || commit != "" && slices.Contains(g.WorkflowCommits, commit) {
-		return true
-	}
-	if !strings.HasPrefix(ref, "refs/") {
-		return false
-	}
-	return slices.ContainsFunc(g.WorkflowRefs, func(p Pattern) bool { _, ok := p.match(ref, nil); return ok })
-}
-
-// common counts leading path components that are equal.
-func common(a, b string) int {
-	n := 0
-	as, bs := strings.Split(a, "/"), strings.Split(b, "/")
-	for n < len(as) && n < len(bs) && as[n] == bs[n] {
-		n++
-	}
-	return n
-}
-
-func (g GitHub) describe() string {
-	refs := make([]string, 0, len(g.WorkflowRefs)+len(g.WorkflowCommits))
-	for _, r := range g.WorkflowRefs {
-		refs = append(refs, string(r))
-	}
-	for _, c := range g.WorkflowCommits {
-		refs = append(refs, c[:12]+"…")
-	}
-	return string(g.Workflow) + " @ " + strings.Join(refs, " or ")
-}
-
-func (g Signer) describe() string {
-	switch {
-	case g.GitHub != nil:
-		return g.GitHub.describe()
-	case g.OIDC != nil:
-		return g.OIDC.Subject
-	}
-	return "key " + strings.Join(g.Keys, " or ")
 }
 
 // describe names an identity the way policies write it.
@@ -130,13 +111,6 @@ func describe(id stemma.Identity) string {
 		return w.Path + " @ " + w.Ref
 	}
 	return id.String()
-}
-
-func caller(id stemma.Identity) string {
-	if uri := id.Claims[stemma.ClaimSourceRepositoryURI]; uri != "" {
-		return " (" + strings.TrimPrefix(uri, "https://") + ")"
-	}
-	return ""
 }
 
 func quoteEmpty(s string) string {
@@ -183,14 +157,4 @@ func distinctID(id stemma.Identity) string {
 		return id.Issuer + "\x00" + foldOwner(w.Path)
 	}
 	return id.Issuer + "\x00" + id.Subject
-}
-
-// foldOwner lower-cases owner and repository of a workflow's path, which name the same thing on GitHub in any case. The
-// rest is the path of a file, where case counts.
-func foldOwner(path string) string {
-	parts := strings.SplitN(path, "/", 3)
-	for i := range min(2, len(parts)) {
-		parts[i] = strings.ToLower(parts[i])
-	}
-	return strings.Join(parts, "/")
 }

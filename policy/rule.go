@@ -36,7 +36,7 @@ func Rules() []Rule {
 		provenanceFormat(), provenanceLevel(), provenanceAge(), provenanceConsistent(), provenanceAgreement(), provenanceRun(), provenanceBuilders(), provenanceWhole(),
 		sourceRepository(), sourceIdentity(), sourceRef(),
 	}
-	return slices.Concat(rules, builderRules(), expectRules(), inputRules(), bomRules(), approvalRules())
+	return slices.Concat(rules, blockRules(), expectRules(), inputRules(), bomRules(), approvalRules())
 }
 
 // UnmatchedRule is the rule of the set itself: an image needs a policy.

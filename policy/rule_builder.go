@@ -90,10 +90,11 @@ func builderTrigger() Rule {
 		Fix:   "deploy an image that was built by an accepted event, such as a push or a release",
 		Since: "0.1",
 		inForce: func(p *loaded) bool {
-			return p.anyGitHub(func(g *GitHub) bool { return len(g.Events) > 0 })
+			return p.asksBuilder(func(b Builder) bool { return len(b.form().controls().events) > 0 })
 		},
 		each: func(j *judgement, c *candidate) result {
-			return j.control(c, stemma.FieldTrigger, stemma.ReasonTrigger, "events", func(g *GitHub) []string { return g.Events })
+			form := j.policy.builders[c.builder].form()
+			return j.control(c, form.controls().events, []stemma.Field{stemma.FieldTrigger}, stemma.SaidByCertificate, stemma.ReasonTrigger, form.key()+".events")
 		},
 	}
 }
@@ -106,70 +107,82 @@ func builderRunner() Rule {
 		Fix:   "build on an accepted runner",
 		Since: "0.1",
 		inForce: func(p *loaded) bool {
-			return p.anyGitHub(func(g *GitHub) bool { return g.Runner != "" })
+			return p.asksBuilder(func(b Builder) bool { return b.form().controls().runner != "" })
 		},
 		each: func(j *judgement, c *candidate) result {
-			return j.control(c, stemma.FieldRunner, stemma.ReasonRunner, "runner", func(g *GitHub) []string {
-				if g.Runner == "" {
-					return nil
-				}
-				return []string{g.Runner}
-			})
+			form := j.policy.builders[c.builder].form()
+			var allowed []string
+			if runner := form.controls().runner; runner != "" {
+				allowed = []string{runner}
+			}
+			return j.control(c, allowed, []stemma.Field{stemma.FieldRunner}, stemma.SaidByCertificate, stemma.ReasonRunner, form.key()+".runner")
 		},
 	}
 }
 
-// anyGitHub reports whether a builder of provenance.by asks for something.
-func (p *loaded) anyGitHub(asks func(*GitHub) bool) bool {
-	return p.spec.Provenance != nil && slices.ContainsFunc(p.spec.Provenance.By.Of, func(n string) bool {
-		g := p.builders[n].GitHub
-		return g != nil && asks(g)
-	})
+// asksBuilder reports whether a builder of provenance.by asks for something.
+func (p *loaded) asksBuilder(asks func(Builder) bool) bool {
+	return p.spec.Provenance != nil && slices.ContainsFunc(p.spec.Provenance.By.Of, func(n string) bool { return asks(p.builders[n]) })
 }
 
-// control judges a value that only the certificate may state, by the builder that the candidate is or came closest to.
-// A builder without the control asks nothing.
-func (j *judgement) control(c *candidate, field stemma.Field, reason stemma.Reason, key string, allowed func(*GitHub) []string) result {
-	g := j.policy.builders[c.builder].GitHub
-	if g == nil || len(allowed(g)) == 0 {
+// control judges a value that nobody weaker than a grade may state, by the builder that the candidate is or came closest
+// to: one of the fields must have an allowed value. A builder without the control asks nothing.
+func (j *judgement) control(c *candidate, allowed []string, fields []stemma.Field, by stemma.Grade, reason stemma.Reason, path string) result {
+	if len(allowed) == 0 {
 		return result{outcome: stemma.NotApplicable}
 	}
-	list := allowed(g)
 	r := result{
-		outcome: stemma.Fail, reason: reason, want: strings.Join(list, " or "),
-		proof: proof(c.attestation), path: j.builderPath(c.builder, "github."+key),
+		outcome: stemma.Fail, reason: reason, want: strings.Join(allowed, " or "),
+		proof: proof(c.attestation), path: j.builderPath(c.builder, path),
 	}
-	claim := c.provenance.Claims[field]
-	switch {
-	case claim.Value == "" || claim.By != stemma.SaidByCertificate:
-		// What the job says of itself is no control of the job.
-		r.reason, r.got = stemma.ReasonNotStated, "not stated by the certificate"
-		return r
-	case slices.Contains(list, claim.Value):
-		return pass(claim.Value, c.provenance.Bundle)
+	var got []string
+	for _, f := range fields {
+		claim := c.provenance.Claims[f]
+		switch {
+		case claim.Value == "" || claim.By.Rank() < by.Rank():
+			// What the job says of itself is no control of the job.
+		case slices.Contains(allowed, claim.Value):
+			return pass(claim.Value, c.provenance.Bundle)
+		default:
+			got = append(got, claim.Value)
+		}
 	}
-	r.got = claim.Value
+	if r.got = strings.Join(got, ", "); r.got == "" {
+		r.reason, r.got = stemma.ReasonNotStated, "not stated by the "+string(by)
+	}
 	return r
 }
 
+// everyBuilder is the choice of all of them.
+func everyBuilder(Builder) bool { return true }
+
 // identify adds a candidate for every builder of provenance.by that the signer is, or one for the builder that it came
-// closest to.
-func (j *judgement) identify(a *stemma.Attestation, p *stemma.Provenance) {
+// closest to, among those that may have written a statement like this.
+func (j *judgement) identify(a *stemma.Attestation, p *stemma.Provenance, writes func(Builder) bool) {
 	if j.spec.Provenance == nil {
-		j.candidates = append(j.candidates, &candidate{attestation: a, provenance: p})
+		if writes(Builder{}) {
+			j.candidates = append(j.candidates, &candidate{attestation: a, provenance: p})
+		}
 		return
 	}
 	var nearest *candidate
 	for i, name := range j.spec.Provenance.By.Of {
 		b := j.policy.builders[name]
-		c := &candidate{attestation: a, provenance: p, builder: name, order: i, away: b.differs(a.Signer)}
-		// A key speaks only for the builder.id that the policy gives it (SLSA: roots of trust map a key to a builder.id).
-		got := p.Value(stemma.FieldBuilder)
-		if b.GitHub != nil {
-			// A delegator signs for whoever calls it; who that is, the policy must name (threats C19).
-			got = p.Delegate
+		if !writes(b) {
+			continue
 		}
-		if c.accepted() && (b.ID != "" || b.GitHub != nil) && got != b.ID {
+		view, away := b.view(a, p)
+		c := &candidate{attestation: a, provenance: view, builder: name, order: i, away: b.differs(a.Signer)}
+		if c.accepted() {
+			c.away = away
+		}
+		// A key speaks only for the builder.id that the policy gives it (SLSA: roots of trust map a key to a builder.id).
+		got := view.Value(stemma.FieldBuilder)
+		if b.GitHub != nil && b.Internal == nil {
+			// A delegator signs for whoever calls it; who that is, the policy must name (threats C19).
+			got = view.Delegate
+		}
+		if c.accepted() && (b.ID != "" || b.GitHub != nil && b.Internal == nil) && got != b.ID {
 			c.away = difference{stemma.ReasonBuilder, "builder.id " + quoteEmpty(got), "builder.id " + b.ID, "id", 30}
 		}
 		if c.accepted() {
@@ -179,7 +192,7 @@ func (j *judgement) identify(a *stemma.Attestation, p *stemma.Provenance) {
 			nearest = c
 		}
 	}
-	if !nearest.accepted() {
+	if nearest != nil && !nearest.accepted() {
 		j.candidates = append(j.candidates, nearest)
 	}
 }

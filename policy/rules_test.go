@@ -109,7 +109,7 @@ func ruleCases() []ruleCase {
 		{"source.ref", stemma.Fail, stemma.ReasonNotStated, f0Policy, many{claim(stemma.FieldRef, stemma.Claim{})}},
 		{"image.policy", stemma.Fail, stemma.ReasonNoPolicy, f0Policy, many{func(e *stemma.Evidence) { e.Image.Repository = "" }}},
 	}
-	cases = slices.Concat(cases, builderRuleCases(), expectRuleCases(), inputRuleCases(), bomRuleCases(), approvalRuleCases())
+	cases = slices.Concat(cases, blockRuleCases(), expectRuleCases(), inputRuleCases(), bomRuleCases(), approvalRuleCases())
 	both := platformsSet("[linux/amd64, linux/arm64]") + f0Policy
 	cases = append(cases,
 		ruleCase{"image.platform", stemma.Pass, "", both, many{index("linux/amd64", "linux/arm64")}},
@@ -232,11 +232,12 @@ func TestPanicInRule(t *testing.T) {
 	if r.outcome != stemma.Unknown || r.reason.Class() != stemma.CouldNotCheck || !strings.Contains(r.detail, "boom") {
 		t.Errorf("%+v", r)
 	}
-	// And outside of a rule, one of the policy: here a set that no Load made, whose maps are not there.
-	p := &loaded{name: "x", spec: Spec{Match: Match{Images: []Pattern{"**"}}, Signature: nil, Provenance: &Provenance{}}}
-	d := Evaluate(&Set{policies: []*loaded{p}}, f0(), now())
-	if d.Verdict != stemma.Undetermined || d.Effect != stemma.Refuse || !strings.Contains(d.Findings[0].Detail, "internal error") {
-		t.Errorf("%s", render(d))
+	// And outside of a rule, one of the policy: here a platform of which nothing says why there is none.
+	p := &loaded{name: "x", spec: Spec{Match: Match{Images: []Pattern{"**"}}, Provenance: &Provenance{}}}
+	j := &judgement{set: &SetSpec{}, policy: p, spec: &p.spec, top: f0()}
+	findings, level := j.run()
+	if verdictOf(findings) != stemma.Undetermined || level != 0 || !strings.Contains(findings[0].Detail, "internal error") {
+		t.Errorf("level %d, %+v", level, findings)
 	}
 }
 

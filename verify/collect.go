@@ -64,6 +64,7 @@ func (c *collector) inherit(ctx context.Context, index *oci.Found, e *stemma.Evi
 	e.Scans = unite(e.Scans, about.Scans, func(s stemma.Scan) stemma.Digest { return s.Bundle })
 	e.VEX = unite(e.VEX, about.VEX, func(v stemma.VEX) stemma.Digest { return v.Bundle })
 	e.Summaries = unite(e.Summaries, about.Summaries, func(v stemma.VSA) stemma.Digest { return v.Bundle })
+	e.Other = unite(e.Other, about.Other, func(p stemma.Provenance) stemma.Digest { return p.Bundle })
 	e.Rejected = append(e.Rejected, about.Rejected...)
 	e.Unavailable = append(e.Unavailable, about.Unavailable...)
 	e.Places = append(e.Places, about.Places...)
@@ -159,6 +160,9 @@ func add(e *stemma.Evidence, d predicate.Document) {
 	}
 	if d.VSA != nil {
 		e.Summaries = append(e.Summaries, *d.VSA)
+	}
+	if d.Other != nil {
+		e.Other = append(e.Other, *d.Other)
 	}
 }
 
@@ -367,6 +371,7 @@ func (c *collector) order(e *stemma.Evidence) {
 	slices.SortFunc(e.Scans, func(a, b stemma.Scan) int { return cmp.Compare(a.Bundle, b.Bundle) })
 	slices.SortFunc(e.VEX, func(a, b stemma.VEX) int { return cmp.Compare(a.Bundle, b.Bundle) })
 	slices.SortFunc(e.Summaries, func(a, b stemma.VSA) int { return cmp.Compare(a.Bundle, b.Bundle) })
+	slices.SortFunc(e.Other, func(a, b stemma.Provenance) int { return cmp.Compare(a.Bundle, b.Bundle) })
 	slices.SortFunc(e.Unsigned, func(a, b stemma.Unsigned) int { return cmp.Compare(a.Bundle, b.Bundle) })
 	slices.SortFunc(e.Rejected, func(a, b stemma.Rejection) int {
 		return cmp.Or(cmp.Compare(a.Bundle, b.Bundle), cmp.Compare(a.Place, b.Place), cmp.Compare(a.Reason, b.Reason))

@@ -25,6 +25,9 @@ type Document struct {
 	Scan       *stemma.Scan
 	VEX        *stemma.VEX
 	VSA        *stemma.VSA
+	// Other is what there is to say of a signed statement of a type that is none of these: by whom its words are said, and
+	// what the certificate says.
+	Other *stemma.Provenance
 }
 
 // Read reads the predicate of a verified attestation. The Document is empty when the predicate type is none that is read
@@ -70,6 +73,10 @@ func read(id stemma.Digest, s stemma.Statement, signer *stemma.Identity) (d Docu
 		d.Scan, err = scan(id, s.Predicate)
 	case s.PredicateType == stemma.PredicateVSAv1, s.PredicateType == predicateVSAv02:
 		d.VSA, err = vsa(id, s)
+	case signer != nil:
+		r := newReader(id, signer)
+		r.finish()
+		d.Other = r.out
 	}
 	return d, err
 }
@@ -79,13 +86,7 @@ func provenance(id stemma.Digest, s stemma.Statement, signer *stemma.Identity) (
 	if err != nil {
 		return nil, fmt.Errorf("reading predicate: %w", err)
 	}
-	r := &reader{
-		out:    &stemma.Provenance{Bundle: id},
-		signer: signer,
-		grade:  grade(signer),
-		said:   map[stemma.Field][]stemma.Said{},
-	}
-	r.certificate()
+	r := newReader(id, signer)
 	if other := otherProvenance(s.PredicateType); other != nil {
 		other(r, s, root)
 	} else {
@@ -96,6 +97,14 @@ func provenance(id stemma.Digest, s stemma.Statement, signer *stemma.Identity) (
 	}
 	r.finish()
 	return r.out, nil
+}
+
+// newReader has what the certificate says.
+func newReader(id stemma.Digest, signer *stemma.Identity) *reader {
+	by := grade(signer)
+	r := &reader{out: &stemma.Provenance{Bundle: id, Author: by}, signer: signer, grade: by, said: map[stemma.Field][]stemma.Said{}}
+	r.certificate()
+	return r
 }
 
 // dispatch gives the predicate to the reader of its builder family. The build type is the author's word: it decides

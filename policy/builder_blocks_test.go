@@ -1,0 +1,3 @@
+package policy
+
+func blockRuleCases() []ruleCase { return nil }

@@ -1,3 +1,0 @@
-package policy
-
-func builderRules() []Rule { return nil }

@@ -1,3 +1,0 @@
-package policy
-
-func builderRuleCases() []ruleCase { return nil }
