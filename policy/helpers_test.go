@@ -114,7 +114,7 @@ func author(signer stemma.Identity) stemma.Grade {
 	switch {
 	case signer.KeyID != "":
 		return stemma.SaidByBuilder
-	case "https://"+w.Repository == signer.Claims[stemma.ClaimSourceRepositoryURI]:
+	case strings.EqualFold("https://"+w.Repository, signer.Claims[stemma.ClaimSourceRepositoryURI]):
 		return stemma.SaidByTenant
 	case w.Repository != "" && signer.Claims[stemma.ClaimSourceRepositoryURI] != "":
 		return stemma.SaidByBuilder
@@ -155,7 +155,10 @@ func byCertificate(f stemma.Field, value string) func(*stemma.Evidence) {
 }
 
 func signerIs(change func(*stemma.Identity)) func(*stemma.Evidence) {
-	return func(e *stemma.Evidence) { change(&e.Attestations[0].Signer) }
+	return func(e *stemma.Evidence) {
+		change(&e.Attestations[0].Signer)
+		e.Provenance[0].Author = author(e.Attestations[0].Signer)
+	}
 }
 
 func san(s string) func(*stemma.Evidence) {

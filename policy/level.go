@@ -1,63 +1,102 @@
 package policy
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 
 	"stemma"
 )
 
-// Level computes the SLSA Build level that evidence supports by itself, and what the next one lacks. It never exceeds
-// 2: that a builder isolates its signing from its tenants cannot be read from evidence, so level 3 is credited by a
-// policy only.
-func Level(a *stemma.Attestation, p *stemma.Provenance) (stemma.Level, string) {
+// Assessment is the level of the SLSA Build track that evidence supports by itself, whatever a policy credits.
+type Assessment struct {
+	// Level is 0 to 2. That a builder keeps its signing from its tenants cannot be read from evidence, so that level 3 is
+	// credited by a policy only.
+	Level stemma.Level
+	// Ceiling is the most that a policy can credit: 3 where nothing in the evidence speaks against it, else Level.
+	Ceiling stemma.Level
+	Reasons []string // why it is that level
+	Missing []string // what the next level lacks
+}
+
+// Assess computes the SLSA Build level of one provenance from the pair of signer and builder id, from the isolation of the
+// signer from the source, and from what the provenance leaves out (SLSA v1.0, "Build track"). A nil attestation is a
+// provenance that nobody signed: it never has a level here, since whoever could replace the image could write it, too.
+func Assess(a *stemma.Attestation, p *stemma.Provenance) Assessment {
+	lacks := func(level stemma.Level, missing string, reasons ...string) Assessment {
+		return Assessment{Level: level, Ceiling: level, Reasons: reasons, Missing: []string{missing}}
+	}
 	switch {
-	case a == nil || p == nil:
-		return 0, "L1 needs a provenance"
+	case p == nil:
+		return lacks(0, "L1 needs a provenance")
+	case a == nil:
+		return lacks(0, "L1 needs somebody who answers for the provenance; nobody signed this one, and what nobody signed raises no level here")
+	}
+	id := p.Claims[stemma.FieldBuilder]
+	if id.Value == "" {
+		return lacks(0, "L1 needs a provenance that names its builder", "it names no builder")
+	}
+	reasons := []string{"it names its builder, " + id.Value}
+	if other := id.Contradicted(); other != nil {
+		return lacks(1, fmt.Sprintf("L2 needs a signer who is the builder: %s says %s, and %s says %s", id.Where, id.Value, other.Where, other.Value), reasons...)
+	}
+	signer := describe(a.Signer)
+	switch {
 	case a.Signer.KeyID != "":
-		return 2, "L3 if a policy credits key " + a.Signer.KeyID + " with it"
-	case a.Signer.Claims[stemma.ClaimBuildSignerURI] == "" && a.Signer.Claims[stemma.ClaimGitHubRepository] == "":
-		return 1, "L2 needs a provenance signed by a hosted builder; " + a.Signer.Subject + " is not known as one"
+		reasons = append(reasons, signer+" signed it, for which whoever holds it answers")
+	case p.Author == stemma.SaidByBuilder, certified(p, stemma.FieldBuilder), certified(p, stemma.FieldRun):
+		reasons = append(reasons, "a hosted builder signed it, "+signer)
+	default:
+		return lacks(1, "L2 needs a provenance signed by a hosted builder; "+signer+" is not known as one", reasons...)
 	}
-	if !isolated(a.Signer) {
-		return 2, "L3 needs a reusable workflow in a repository of its own: this one is built and signed by the source's own workflow"
+	out := Assessment{Level: 2, Ceiling: 2, Reasons: reasons}
+	if p.Author != stemma.SaidByBuilder {
+		out.Missing = append(out.Missing, isolation(a))
 	}
-	return 2, "L3 if a policy credits " + workflowRepository(a.Signer.Subject) + " with it"
+	if slices.Contains(p.Notes, "mode=min") {
+		// "externalParameters … MUST be complete at SLSA Build L3."
+		out.Missing = append(out.Missing, "L3 needs all external parameters: with mode=min BuildKit leaves most of them out")
+	}
+	if len(out.Missing) == 0 {
+		out.Ceiling = 3
+		out.Missing = []string{"L3 if a policy credits " + credited(a.Signer) + " with it"}
+	}
+	return out
 }
 
-// isolated reports whether the signing workflow lives in another repository than the source, which is what keeps a
-// tenant's own changes out of it.
-func isolated(id stemma.Identity) bool {
-	if id.KeyID != "" {
-		return true
+// isolation says what keeps tenants from speaking as the signer, if nothing does.
+func isolation(a *stemma.Attestation) string {
+	if _, ok := stemma.ParseWorkflow(a.Signer.Subject); ok {
+		return "L3 needs a reusable workflow in a repository of its own: this one is built and signed by the source's own workflow"
 	}
-	source := strings.TrimPrefix(id.Claims[stemma.ClaimSourceRepositoryURI], "https://github.com/")
-	if source == "" {
-		source = id.Claims[stemma.ClaimGitHubRepository]
+	if strings.Contains(a.Signer.Subject, "//.") || strings.Count(a.Signer.Subject, "//") > 1 {
+		return "L3 needs a CI configuration in a project of its own: this one is built and signed by the source's own"
 	}
-	signer := workflowRepository(id.Subject)
-	return source != "" && signer != "" && !strings.EqualFold(source, signer)
+	return "L3 needs a builder whose instructions its tenants cannot change: the certificate of " + describe(a.Signer) + " does not tell where they came from"
 }
 
-func workflowRepository(subject string) string {
-	w, ok := stemma.ParseWorkflow(subject)
-	if !ok {
-		return ""
+// credited names what a policy would credit with a level.
+func credited(id stemma.Identity) string {
+	if w, ok := stemma.ParseWorkflow(id.Subject); ok {
+		return w.Repository
 	}
-	parts := strings.SplitN(w.Path, "/", 3)
-	return parts[0] + "/" + parts[1]
+	return describe(id)
 }
 
-// level is the level of a candidate under this policy: what its builder is credited with, up to what evidence supports.
+func certified(p *stemma.Provenance, f stemma.Field) bool {
+	c := p.Claims[f]
+	return c.Value != "" && c.By == stemma.SaidByCertificate
+}
+
+// level is the level of a candidate under this policy: what its builder is credited with, as far as evidence goes.
 func (j *judgement) level(c *candidate) (stemma.Level, string) {
-	own, why := Level(c.attestation, c.provenance)
+	own := Assess(c.attestation, c.provenance)
 	credit, name := j.credit(c)
 	switch {
 	case name == "":
-		return min(own, 1), "the signer is none of the builders that this policy credits with a level"
-	case credit > int(own) && own >= 2 && isolated(c.attestation.Signer):
-		return stemma.Level(credit), ""
-	case credit < int(own):
+		return min(own.Level, 1), "the signer is none of the builders that this policy credits with a level"
+	case stemma.Level(credit) < own.Level:
 		return stemma.Level(credit), "the policy credits " + name + " with no more"
 	}
-	return own, why
+	return max(own.Level, min(own.Ceiling, stemma.Level(credit))), strings.Join(own.Missing, "; ")
 }

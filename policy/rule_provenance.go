@@ -73,6 +73,8 @@ func provenanceLevel() Rule {
 			}
 			if _, name := j.credit(c); name == "" {
 				r.needs = "builder.approved" // only an accepted builder is credited with a level
+			} else if id := c.provenance.Claims[stemma.FieldBuilder]; id.Contradicted() != nil {
+				r.needs = "provenance.consistent" // which of two builders it was, that says
 			}
 			return r
 		},

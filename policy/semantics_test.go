@@ -348,26 +348,3 @@ func TestSummary(t *testing.T) {
 		t.Error(diff)
 	}
 }
-
-// Level never credits what evidence does not support.
-func TestLevel(t *testing.T) {
-	e := f0()
-	a, p := &e.Attestations[0], &e.Provenance[0]
-	key, laptop, own := *a, *a, *a
-	key.Signer = keySigner("chains", "chains-2026")
-	laptop.Signer = stemma.Identity{Trust: PublicGood, Issuer: "https://accounts.google.com", Subject: "dev@acme.example"}
-	own.Signer = githubSigner("https://github.com/Acme/App/.github/workflows/x.yml@refs/heads/main")
-	for _, c := range []struct {
-		name string
-		a    *stemma.Attestation
-		p    *stemma.Provenance
-		want stemma.Level
-	}{{"reusable workflow", a, p, 2}, {"key", &key, p, 2}, {"own workflow", &own, p, 2}, {"person", &laptop, p, 1}, {"no provenance", a, nil, 0}, {"nothing", nil, nil, 0}} {
-		if level, why := Level(c.a, c.p); level != c.want || why == "" {
-			t.Errorf("%s: %d, %q", c.name, level, why)
-		}
-	}
-	// A person whom a policy credits with level 3 is still a person.
-	person := change(t, f0Policy, "      github:\n        workflow: trusted/builders/.github/workflows/build.yml\n        workflowRefs: [\"refs/tags/v1.*\"]\n        caller: {ownerID: 48120341}\n        events: [push, release]\n        runner: github-hosted\n", "      oidc: {issuer: \"https://accounts.google.com\", subject: dev@acme.example}\n")
-	only(t, evaluate(t, person, signerIs(func(id *stemma.Identity) { *id = laptop.Signer })), "provenance.level", stemma.ReasonLevel)
-}

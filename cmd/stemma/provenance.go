@@ -34,7 +34,7 @@ func (a *app) printProvenance(p palette, n *stemma.Evidence, pr *stemma.Provenan
 		by = "signed by " + signer(at)
 	}
 	fmt.Fprintf(a.stdout, "\n  %s\n", p.bold(fmt.Sprintf("provenance %s of %s, %s", pr.Bundle.Short(), kind(n), by)))
-	rows := slices.Concat([][]string{{"claim", "value", "said by"}}, claimRows(pr, verbose), inputRows(pr, verbose), parameterRows(pr, verbose), taskRows(pr), levelRows(n, pr, at))
+	rows := slices.Concat([][]string{{"claim", "value", "said by"}}, claimRows(pr, verbose), inputRows(pr, verbose), parameterRows(pr, verbose), taskRows(pr), levelRows(n, pr, at, verbose))
 	if shown[fmt.Sprint(rows)] && !verbose {
 		fmt.Fprintln(a.stdout, "  "+p.dim("says the same as one above"))
 		return
@@ -294,12 +294,17 @@ func taskRows(pr *stemma.Provenance) [][]string {
 }
 
 // levelRows is the level that evidence alone supports, why, and what the next one lacks.
-func levelRows(n *stemma.Evidence, pr *stemma.Provenance, at *stemma.Attestation) [][]string {
-	level, next := policy.Level(at, pr)
-	if at == nil {
-		level, next = 1, "L2 needs a provenance signed by a hosted builder; nobody signed this one"
+func levelRows(n *stemma.Evidence, pr *stemma.Provenance, at *stemma.Attestation, verbose bool) [][]string {
+	own := policy.Assess(at, pr)
+	rows := [][]string{{"level", fmt.Sprintf("SLSA Build L%d", own.Level), "computed"}}
+	if verbose {
+		for _, r := range own.Reasons {
+			rows = append(rows, []string{"", clean("because " + r), ""})
+		}
 	}
-	rows := [][]string{{"level", fmt.Sprintf("SLSA Build L%d", level), "computed"}, {"", clean(next), ""}}
+	for _, m := range own.Missing {
+		rows = append(rows, []string{"", clean(m), ""})
+	}
 	for _, v := range n.Summaries {
 		if v.Commit == "" || v.Commit != pr.Value(stemma.FieldCommit) {
 			continue
