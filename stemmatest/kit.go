@@ -84,9 +84,9 @@ func githubBuilders() []Builder {
 	own := GitHub{Repository: "acme/app", Ref: projectTag}.defaults()
 	called := own
 	called.Builder, called.BuilderSHA = "acme/build/.github/workflows/image.yml@refs/tags/v1.2.3", Commit("acme/build")
-	enterprise, host := called, called
+	enterprise, host, hostOwn := called, called, own
 	enterprise.Issuer = GitHubIssuer + "/acme"
-	host.Issuer = "https://token.actions.acme.ghe.com"
+	host.Issuer, hostOwn.Issuer = "https://token.actions.acme.ghe.com", "https://token.actions.acme.ghe.com"
 	bazel := own
 	bazel.Builder, bazel.BuilderSHA = "bazel-contrib/.github/.github/workflows/release_ruleset.yaml@refs/tags/v7.2.3", Commit("bazel-contrib/.github")
 	all := githubFields()
@@ -99,7 +99,8 @@ func githubBuilders() []Builder {
 	old.Differs = map[stemma.Field]string{stemma.FieldBuilder: sameForAll}
 	return []Builder{
 		one("GitHub Actions, own workflow", own), one("GitHub Actions, reusable workflow", called), old,
-		one("GitHub Actions, issuer of an enterprise", enterprise), one("GitHub Actions, ghe.com", host), one("Bazel (GitHub Actions)", bazel),
+		one("GitHub Actions, issuer of an enterprise", enterprise), one("GitHub Actions, ghe.com, own workflow", hostOwn),
+		one("GitHub Actions, ghe.com, reusable workflow", host), one("Bazel (GitHub Actions)", bazel),
 		{
 			Name: "npm", As: called, Statement: jobOf(NPM, called), Reader: "npm", Certified: all,
 			Body: without(twice, stemma.FieldRunner), Differs: map[stemma.Field]string{stemma.FieldBuilder: sameForAll},
@@ -143,12 +144,15 @@ func buildkitBuilders() []Builder {
 			return k.V1(d)
 		}
 	}
-	return []Builder{
-		{
-			Name: "docker/github-builder", As: g, Statement: write(true, false), InImage: true, Reader: "BuildKit", Certified: githubFields(),
+	signed := func(name string, max bool) Builder {
+		return Builder{
+			Name: name, As: g, Statement: write(max, false), InImage: true, Reader: "BuildKit", Certified: githubFields(),
 			Body:    []stemma.Field{stemma.FieldBuilder, stemma.FieldRepository, stemma.FieldCommit, stemma.FieldEntryPoint, stemma.FieldRun},
 			Differs: map[stemma.Field]string{stemma.FieldBuilder: "builder.id is the run", stemma.FieldEntryPoint: "the certificate names the workflow, the body the Dockerfile"},
-		},
+		}
+	}
+	return []Builder{
+		signed("docker/github-builder, mode=max", true), signed("docker/github-builder, mode=min", false),
 		{Name: "BuildKit, mode=min", Statement: write(false, false), InImage: true, Reader: "BuildKit"},
 		{Name: "BuildKit, mode=max", Statement: write(true, false), InImage: true, Reader: "BuildKit"},
 		{Name: "BuildKit, mode=max, v0.2", Statement: write(true, true), InImage: true, Reader: "BuildKit"},

@@ -377,8 +377,8 @@ func named(list []stemma.Field) string {
 // levels is the level of the evidence by itself, and the most that a policy can credit the builder with.
 func (a *asked) levels(t *testing.T, at *stemma.Attestation, p *stemma.Provenance) string {
 	t.Helper()
-	own, _ := policy.Level(at, p)
-	most := 0
+	assessed := policy.Assess(at, p)
+	own, most := assessed.Level, 0
 	for level := 1; level <= 3; level++ {
 		d := a.judge(level, level).Decision
 		i := slices.IndexFunc(d.Findings, func(f stemma.Finding) bool { return f.Rule == "provenance.level" })
@@ -390,8 +390,12 @@ func (a *asked) levels(t *testing.T, at *stemma.Attestation, p *stemma.Provenanc
 			most = level
 		}
 	}
-	if int(own) > 2 || most < int(own) {
-		t.Errorf("level %d by itself, %d credited", own, most)
+	if own > 2 || most < int(own) || most != int(assessed.Ceiling) {
+		t.Errorf("level %d by itself, %d credited, at most %d", own, most, assessed.Ceiling)
+	}
+	// Whose words the tenant could have written is no builder that keeps its tenants out, whatever a policy says of it.
+	if p.Author != stemma.SaidByBuilder && most > 2 {
+		t.Errorf("level %d credited, and the statement is the word of the %s", most, p.Author)
 	}
 	return credited(own, most)
 }
@@ -403,14 +407,16 @@ func credited(own stemma.Level, most int) string {
 	return fmt.Sprintf("L%d", own)
 }
 
-// unsignedLevel holds provenance that nobody signed to level 1, and to no Allow whatever a policy credits.
+// unsignedLevel holds provenance that nobody signed to what evidence gives by itself, which is never more than level 1, and
+// to no Allow whatever a policy credits.
 func unsignedLevel(t *testing.T, a *asked, p *stemma.Provenance) string {
 	t.Helper()
-	if own, _ := policy.Level(nil, p); own > 1 {
-		t.Errorf("level %d, and nobody signed", own)
+	own := policy.Assess(nil, p)
+	if own.Level > 1 || own.Ceiling > own.Level {
+		t.Errorf("level %d of %d, and nobody signed", own.Level, own.Ceiling)
 	}
 	for level := range 4 {
-		if d := a.judge(max(level, 1), level).Decision; d.Verdict == stemma.Allow || d.Level > 1 {
+		if d := a.judge(max(level, 1), level).Decision; d.Verdict == stemma.Allow || d.Level > own.Level {
 			t.Errorf("%s at level %d, and nobody signed\n%s", d.Verdict, d.Level, findings(d))
 		}
 	}
@@ -419,7 +425,7 @@ func unsignedLevel(t *testing.T, a *asked, p *stemma.Provenance) string {
 			t.Errorf("%s is said by %s", f, c.By)
 		}
 	}
-	return "L1"
+	return credited(own.Level, int(own.Ceiling))
 }
 
 // coverLabels is about a builder that leaves only annotations or labels.
@@ -435,10 +441,11 @@ func coverLabels(t *testing.T, b stemmatest.Builder, r coverage) coverage {
 			t.Errorf("%s is said by %s", f, c.By)
 		}
 	}
-	if own, _ := policy.Level(nil, nil); own != 0 {
-		t.Errorf("level %d without provenance", own)
+	own := policy.Assess(nil, nil)
+	if own.Ceiling != 0 {
+		t.Errorf("level %d without provenance", own.Ceiling)
 	}
-	r.read, r.level = b.Reader+", no provenance", "L0"
+	r.read, r.level = b.Reader+", no provenance", credited(own.Level, int(own.Ceiling))
 	return r
 }
 
