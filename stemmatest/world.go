@@ -127,7 +127,7 @@ func (w *World) Attach(i *Image, x *Signed) {
 }
 
 // PutBuildKitImage makes an image for linux/amd64 and linux/arm64 as BuildKit does from 0.32: with an attestation
-// manifest for each, which holds SLSA v1 provenance that nobody has signed.
+// manifest for each, which holds SLSA v1 provenance (mode=max) that nobody has signed.
 func (w *World) PutBuildKitImage(tag string) (*Image, error) {
 	repository := w.Registry.Host + "/" + Repository
 	return w.Registry.PutImage(ImageSpec{
@@ -136,7 +136,7 @@ func (w *World) PutBuildKitImage(tag string) (*Image, error) {
 		Attest: func(p stemma.Platform, manifest stemma.Digest) []*Statement {
 			return []*Statement{BuildKit{
 				Repository: repository, Tag: tag, Platform: p, Source: "https://github.com/" + w.Build.Repository + ".git", Commit: w.Build.SHA,
-				BuilderID: w.Build.runURL(),
+				BuilderID: w.Build.runURL(), Max: true,
 			}.V1(manifest)}
 		},
 	})
