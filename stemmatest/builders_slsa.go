@@ -50,8 +50,8 @@ func SLSAGeneratorGo(g GitHub, subject ...stemma.ResourceDescriptor) *Statement 
 	s.Set("/invocation/environment/arch", "X64")
 	s.Set("/invocation/environment/os", "ubuntu22")
 	s.Set("/buildConfig", tree(object{"version": 1, "steps": []object{
-		{"workingDir": "/home/runner/work/app", "command": []string{"go", "mod", "vendor"}, "env": nil},
-		{"workingDir": "/home/runner/work/app", "command": []string{"go", "build", "-o", "app"}, "env": []string{"GOOS=linux", "GOARCH=amd64"}},
+		{"workingDir": "/home/build/app", "command": []string{"go", "mod", "vendor"}, "env": nil},
+		{"workingDir": "/home/build/app", "command": []string{"go", "build", "-o", "app"}, "env": []string{"GOOS=linux", "GOARCH=amd64"}},
 	}}))
 	s.Predicate["materials"] = append(s.Predicate["materials"].([]any), tree(object{"uri": "https://github.com/actions/virtual-environments/releases/tag/ubuntu22/20240414.1.0"}))
 	return s

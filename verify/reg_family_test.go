@@ -280,7 +280,7 @@ func (c dockerBuilder) build(s *stage) {
 				manifest = stemma.Digest(s.Image.Children[0].Digest)
 			}
 			return []*stemmatest.Statement{stemmatest.BuildKit{
-				Platform: p, Repository: "ghcr.io/acme/app", Tag: "chain", Source: "https://github.com/acme/app.git", Commit: s.Build.SHA,
+				Platform: p, Max: true, Repository: "ghcr.io/acme/app", Tag: "chain", Source: "https://github.com/acme/app.git", Commit: s.Build.SHA,
 			}.V1(manifest)}
 		},
 	}))
