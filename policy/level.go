@@ -30,7 +30,7 @@ func Assess(a *stemma.Attestation, p *stemma.Provenance) Assessment {
 	case p == nil:
 		return lacks(0, "L1 needs a provenance")
 	case a == nil:
-		return lacks(0, "L1 needs somebody who answers for the provenance; nobody signed this one, and what nobody signed raises no level here")
+		return lacks(0, "L1 needs somebody who answers for this provenance: nobody signed it")
 	}
 	id := p.Claims[stemma.FieldBuilder]
 	if id.Value == "" {
