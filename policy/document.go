@@ -139,11 +139,21 @@ const (
 
 // Key is a managed public key and the days on which it signs.
 type Key struct {
-	Name  string `yaml:"name,required"` // by which builders, signers and bundles name it
-	PEM   string `yaml:"pem,required"`  // PKIX public key
-	From  Date   `yaml:"from"`          // first day
-	Until Date   `yaml:"until"`         // last day
+	Name  string `yaml:"name,required"`       // by which builders, signers and bundles name it
+	PEM   string `yaml:"pem,required"`        // PKIX public key
+	From  Date   `yaml:"from"`                // first day
+	Until Date   `yaml:"until"`               // last day
+	Signs Signs  `yaml:"signs" default:"pae"` // what its DSSE signatures are over: pae, the encoding that DSSE prescribes, or payload, as regional keys of Google Cloud Build sign
 }
+
+// Signs says what signatures of a key are over.
+type Signs string
+
+// What is signed. The zero value is the pre-authentication encoding of DSSE.
+const (
+	SignsPAE     Signs = "pae"
+	SignsPayload Signs = "payload"
+)
 
 // Root is a Sigstore trusted root as JSON.
 type Root []byte
@@ -322,6 +332,10 @@ func (a *Agreement) decodeYAML(d *decoder, n *yaml.Node, path string) {
 
 func (c *Choice) decodeYAML(d *decoder, n *yaml.Node, path string) {
 	*c = Choice(oneOf(d, n, path, string(Required), string(None)))
+}
+
+func (s *Signs) decodeYAML(d *decoder, n *yaml.Node, path string) {
+	*s = Signs(oneOf(d, n, path, string(SignsPAE), string(SignsPayload)))
 }
 
 func (s *SaidBy) decodeYAML(d *decoder, n *yaml.Node, path string) {

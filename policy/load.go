@@ -288,6 +288,9 @@ func (c *checker) set(s *Set) {
 			if !publicKey(k.PEM) {
 				c.fail(join(at, "pem"), "paste it with its lines -----BEGIN PUBLIC KEY----- and -----END PUBLIC KEY-----", "key %q is not a PEM public key", k.Name)
 			}
+			if k.Signs == SignsPayload && t.Requires.Log != None {
+				c.fail(join(at, "signs"), "write requires: {log: none} in "+t.Name, "logs take no envelope whose signature is over the payload alone")
+			}
 			if keys[k.Name] {
 				c.fail(join(at, "name"), "use another name", "key %q stands twice in %s", k.Name, t.Name)
 			}

@@ -103,7 +103,7 @@ func (v *Verifier) declared(ctx context.Context, t policy.Trust) (*sigstore.Doma
 		return nil, &unavailable{errors.New("the policy set gives it no keys and no root; give --trusted-root " + t.Name + "=FILE")}
 	}
 	for _, k := range t.Keys {
-		key := sigstore.Key{Name: k.Name, PEM: []byte(k.PEM), From: k.From.Time, Until: k.Until.Time}
+		key := sigstore.Key{Name: k.Name, PEM: []byte(k.PEM), From: k.From.Time, Until: k.Until.Time, Unframed: k.Signs == policy.SignsPayload}
 		if !key.Until.IsZero() {
 			key.Until = key.Until.Add(24*time.Hour - time.Nanosecond) // dates are inclusive
 		}

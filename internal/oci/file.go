@@ -168,7 +168,11 @@ func (f *evidenceFile) occurrence(place string, data []byte) {
 	if err == nil {
 		var envelope []byte
 		if envelope, err = standardEnvelope(o.envelope()); err == nil {
-			f.put(place, envelope, stemma.FormatDSSE)
+			if err = readableCopy(o, envelope); err == nil {
+				f.put(place, envelope, stemma.FormatDSSE)
+				return
+			}
+			f.reject(place, data, reasonOfJSON(err), err.Error())
 			return
 		}
 	}

@@ -259,6 +259,9 @@ type occurrence struct {
 	DSSE     *struct {
 		Envelope json.RawMessage `json:"envelope"`
 	} `json:"dsseAttestation"`
+	Build *struct {
+		Statement json.RawMessage `json:"intotoStatement"` // for people
+	} `json:"build"`
 }
 
 func (o occurrence) envelope() json.RawMessage {

@@ -276,9 +276,7 @@ func (a *Authenticator) findKey(e *envelope, hint string, sig []byte) (*managedK
 			}
 			continue
 		}
-		one := *e
-		one.signatures = []sealed{{sig: sig}}
-		if (&verified{}).checkSignature(&one, k.pub, false) == nil {
+		if (&verified{}).checkSignature(k.signs(e, sig), k.pub, false) == nil {
 			return k, nil
 		}
 	}
@@ -298,16 +296,26 @@ func (k *managedKey) called(hint string) bool {
 	return hint == k.name || hint == k.digest.Hex() || hint == base64.StdEncoding.EncodeToString(sum)
 }
 
+// signs is the envelope with one signature of k, over what k signs. A key signs in one of the two ways only: a signature
+// over a payload says nothing of its type, and must not be taken for one that does, nor the reverse.
+func (k *managedKey) signs(e *envelope, sig []byte) *envelope {
+	one := *e
+	one.signatures = []sealed{{sig: sig}}
+	if k.unframed {
+		one.signed = e.unframed
+	}
+	return &one
+}
+
 // verify checks everything about a signature that k made.
 func (k *managedKey) verify(e *envelope, sig []byte) (*verified, *refusal) {
 	d := k.domain
 	v := &verified{}
-	one := *e
-	one.signatures = []sealed{{sig: sig}}
-	if ref := v.checkSignature(&one, k.pub, false); ref != nil {
+	one := k.signs(e, sig)
+	if ref := v.checkSignature(one, k.pub, false); ref != nil {
 		return nil, ref
 	}
-	if ref := v.prove(d, &one, signedBy{k.spki, false, k.pub}); ref != nil {
+	if ref := v.prove(d, one, signedBy{k.spki, false, k.pub}); ref != nil {
 		return nil, ref
 	}
 	what := fmt.Sprintf("key %s of trust domain %s", k.name, d.name)
@@ -408,6 +416,8 @@ func (v *verified) checkSignature(e *envelope, pub crypto.PublicKey, certified b
 	sig := e.signatures[0].sig
 	var err error
 	switch _, edwards := pub.(ed25519.PublicKey); {
+	case e.kind != isMessage && e.signed == nil:
+		return refuse(stemma.ReasonSignatureInvalid, "the key signs payloads of DSSE envelopes of type %s, and this is none", stemma.PayloadTypeInToto)
 	case e.kind != isMessage:
 		err = e.signed.verify(pub, sig)
 	case edwards && !certified:

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"stemma"
@@ -41,6 +42,11 @@ type Key struct {
 	PEM   []byte    // PKIX public key in PEM: ECDSA on P-256, P-384 or P-521, RSA of 2048 to 8192 bits, or Ed25519
 	From  time.Time // zero: open
 	Until time.Time // inclusive; zero: open
+
+	// Unframed says that the key signs the payload of a DSSE envelope as it is, and not its pre-authentication encoding, as
+	// regional keys of Google Cloud Build do. Such a signature does not cover the payload's type: only in-toto statements
+	// are taken. The key counts for nothing else.
+	Unframed bool
 }
 
 // DomainConfig is what a trust domain trusts and what it requires.
@@ -72,7 +78,9 @@ type managedKey struct {
 	name   string
 	pub    crypto.PublicKey
 	spki   []byte // DER
-	digest stemma.Digest
+
+	unframed bool
+	digest   stemma.Digest
 	window
 }
 
@@ -144,7 +152,7 @@ func (d *Domain) addKeys(keys []Key) error {
 		if err != nil {
 			return fmt.Errorf("key %s: %w", k.Name, err)
 		}
-		m := &managedKey{domain: d, name: k.Name, pub: pub, spki: spki, digest: stemma.SHA256(spki), window: window{k.From, k.Until}}
+		m := &managedKey{domain: d, name: k.Name, pub: pub, spki: spki, digest: stemma.SHA256(spki), window: window{k.From, k.Until}, unframed: k.Unframed}
 		for _, other := range d.keys {
 			// One key under two names would count twice (GHSA-3633).
 			if other.digest == m.digest {
@@ -169,6 +177,8 @@ func (d *Domain) satisfiable() error {
 		return errors.New("a certificate timestamp is required, and the trusted root has no certificate log")
 	case d.log == Required && len(d.logs) == 0:
 		return errors.New("a log entry is required, and the trusted root has no transparency log")
+	case d.log == Required && slices.ContainsFunc(d.keys, func(k *managedKey) bool { return k.unframed }):
+		return errors.New("a log entry is required, and logs take no envelope whose signature is over the payload alone")
 	case d.timestamp == Required && len(d.authorities) == 0:
 		return errors.New("a signed timestamp is required, and the trusted root has no timestamp authority")
 	case !managed && d.time == None:
@@ -189,7 +199,7 @@ func (d *Domain) digest(c DomainConfig) stemma.Digest {
 	}
 	put(c.Name, string(stemma.SHA256(c.TrustedRoot)), string(c.SCT), string(c.Log), string(c.Timestamp), string(c.Time))
 	for _, k := range d.keys {
-		put(k.name, string(k.digest), k.window.String())
+		put(k.name, string(k.digest), k.window.String(), strconv.FormatBool(k.unframed))
 	}
 	return stemma.Digest("sha256:" + hex.EncodeToString(h.Sum(nil)))
 }

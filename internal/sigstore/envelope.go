@@ -44,6 +44,7 @@ type envelope struct {
 	logged     []byte // the envelope as intoto 0.0.1 hashed it
 	bare       bool   // several signers are possible
 	signed     *signed
+	unframed   *signed // the payload alone, of a DSSE envelope: what keys sign that do not know of its framing
 }
 
 type content int
@@ -108,6 +109,9 @@ func read(raw stemma.Raw) (*envelope, *refusal) {
 	e, ref := readForm(raw)
 	if ref == nil {
 		e.signed = newSigned(e)
+		if e.kind == isDSSE && e.payloadType == stemma.PayloadTypeInToto {
+			e.unframed = &signed{bytes: e.payload, sums: map[crypto.Hash][]byte{}}
+		}
 	}
 	return e, ref
 }
