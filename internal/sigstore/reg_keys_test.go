@@ -251,3 +251,43 @@ func TestReg_J11_hostile_keys(t *testing.T) {
 		})
 	}
 }
+
+// Regional keys of Google Cloud Build sign the payload of an envelope and not the encoding that DSSE prescribes. A key
+// signs in one way only: what it signed in the other counts for nothing, and neither does a payload of another type,
+// which such a signature does not cover.
+func TestUnframed(t *testing.T) {
+	w := newWorld(t)
+	key := must[*stemmatest.Signer](t)(stemmatest.NewKey(stemmatest.ECDSAP256, "google"))
+	at := w.image
+	at.Now = w.Now
+	seal := func(payloadType string, payload []byte, framed bool) stemma.Raw {
+		e := must[*stemmatest.Envelope](t)(stemmatest.Seal(payloadType, payload, key))
+		if !framed {
+			e.Signatures = []stemmatest.Signature{{Sig: must[[]byte](t)(key.Sign(payload))}}
+		}
+		return stemma.Raw{Format: stemma.FormatDSSE, Data: e.JSON()}
+	}
+	unframed := func(c *DomainConfig) { c.Keys[0].Unframed = true }
+	payload := w.statement().JSON()
+	google := authenticator(t, w.domain(t, withKeys(key), offline, unframed))
+	ordinary := authenticator(t, w.domain(t, withKeys(key), offline))
+
+	wantAccepted(t, google, seal(stemmatest.PayloadTypeInToto, payload, false), at)
+	wantRejected(t, google, seal(stemmatest.PayloadTypeInToto, payload, true), at, stemma.ReasonSignerUnknown)
+	wantAccepted(t, ordinary, seal(stemmatest.PayloadTypeInToto, payload, true), at)
+	wantRejected(t, ordinary, seal(stemmatest.PayloadTypeInToto, payload, false), at, stemma.ReasonSignerUnknown)
+	wantRejected(t, google, seal("application/json", payload, false), at, stemma.ReasonSignerUnknown)
+	wantRejected(t, google, seal(stemmatest.PayloadTypeInToto, []byte(`{"critical":{}}`), false), at, stemma.ReasonMalformed)
+	changed := seal(stemmatest.PayloadTypeInToto, payload, false)
+	changed.Data = bytes.Replace(changed.Data, []byte(`"payload":"`), []byte(`"payload":"IA`), 1)
+	if _, rejected := google.Authenticate(changed, at); rejected == nil {
+		t.Error("a changed payload is taken")
+	}
+	// A domain whose keys can be logged by nobody must not require a log.
+	if _, err := NewDomain(DomainConfig{Name: "test", TrustedRoot: w.TrustedRoot(), Keys: []Key{{Name: "k", PEM: key.PublicKeyPEM(), Unframed: true}}}); err == nil || !strings.Contains(err.Error(), "over the payload alone") {
+		t.Errorf("%v", err)
+	}
+	if google.Trust()[0].Digest == ordinary.Trust()[0].Digest {
+		t.Error("what keys sign is no part of the digest of a domain")
+	}
+}
