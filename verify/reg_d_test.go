@@ -8,7 +8,6 @@ import (
 	"stemma"
 	"stemma/policy"
 	"stemma/stemmatest"
-	"stemma/verify"
 )
 
 // Groups D and E of the regression cases through everything: source, inputs, bills of materials and what policies do with
@@ -398,42 +397,7 @@ func TestReg_D13_monotonic_blocks(t *testing.T) {
 	} {
 		all = append(all, stemmatest.BundleArtifact(x))
 	}
-	v := must[*verify.Verifier](t)(s.verifier())
-	passed := make([]map[string]bool, 1<<len(all))
-	allows := 0
-	for set := range passed {
-		var some []stemmatest.Artifact
-		for i, a := range all {
-			if set>>i&1 == 1 {
-				some = append(some, a)
-			}
-		}
-		s.renew(some...)
-		r, err := v.Verify(t.Context(), s.request)
-		check(t, err)
-		if r.Decision.Verdict == stemma.Allow {
-			allows++
-		}
-		passed[set] = map[string]bool{}
-		for _, f := range r.Decision.Findings {
-			passed[set][f.Rule] = f.Outcome == stemma.Pass
-		}
-	}
-	for set, met := range passed {
-		for i := range all {
-			if set>>i&1 == 0 {
-				continue
-			}
-			for rule, ok := range passed[set&^(1<<i)] {
-				if had, judged := met[rule]; ok && judged && !had && !slices.Contains([]string{"provenance.agreement", "provenance.run", "provenance.builders"}, rule) {
-					t.Errorf("evidence %b without piece %d meets %s", set, i, rule)
-				}
-			}
-		}
-	}
-	if allows == 0 || allows == len(passed) {
-		t.Errorf("%d of %d sets are allowed", allows, len(passed))
-	}
+	monotonic(t, s, all)
 }
 
 // CVE-2022-35929, CVE-2022-35930: what is required is an attestation of its type, whatever else is valid.
