@@ -147,14 +147,22 @@ func distinct(matches map[string][]string) int {
 	return n
 }
 
-// distinctID is what makes two signers the same one: the key, or the issuer and the subject. Of a workflow the ref does
-// not count: who controls it controls it at all its tags. The trust domain does not count either.
+// distinctID is what makes two signers the same one: the key, or the issuer and the subject. Of a workflow and of a CI
+// configuration the ref does not count: who controls it controls it at all its tags. Nor does which issuer a job of
+// CircleCI asked for its token, or the trust domain.
 func distinctID(id stemma.Identity) string {
 	if id.KeyID != "" {
 		return "key\x00" + string(id.Key)
 	}
 	if w, ok := stemma.ParseWorkflow(id.Subject); ok {
 		return id.Issuer + "\x00" + foldOwner(w.Path)
+	}
+	if project, file, _, ok := gitLabConfig(id.Issuer, id.Subject); ok {
+		// A project may be renamed to another case, and no two differ in case only.
+		return id.Issuer + "\x00" + strings.ToLower(project) + "//" + file
+	}
+	if isCircleCI(id.Issuer) && strings.HasPrefix(id.Subject, circleCIProjects) {
+		return circleCIIssuer + "\x00" + id.Subject
 	}
 	return id.Issuer + "\x00" + id.Subject
 }

@@ -1,27 +1,30 @@
 package policy
 
-// GitLab is a job of GitLab CI, read from the certificate.
+// GitLab is a job of GitLab CI, read from the certificate. Paths are compared as GitLab writes them, in their case.
 type GitLab struct {
-	Issuer     string    `yaml:"issuer" default:"https://gitlab.com"` // of the identity tokens
-	Config     Pattern   `yaml:"config,required"`                     // group/project//path of the CI configuration that runs: acme/ci//image.yml
-	ConfigRefs []Pattern `yaml:"configRefs"`                          // refs at which it may be used
-	GroupIDs   []string  `yaml:"groupIDs"`                            // groups (namespaces) whose projects may run it, by id: certificate extension .17
-	ProjectIDs []string  `yaml:"projectIDs"`                          // or projects, by id: certificate extension .15
-	Events     []string  `yaml:"events"`                              // pipeline sources that may start it: push, web, schedule; absent in the certificate fails
-	Runner     string    `yaml:"runner"`                              // gitlab-hosted or self-hosted
+	Issuer     string     `yaml:"issuer" default:"https://gitlab.com"` // of the identity tokens: https:// and the host of the GitLab
+	Config     ConfigPath `yaml:"config,required"`                     // the CI configuration that runs, group/project//path, a pattern on either side of the two slashes: acme/ci//image.yml
+	ConfigRefs []Pattern  `yaml:"configRefs"`                          // refs at which it may be used, full: refs/heads/main, refs/tags/v*; at least one
+	GroupIDs   []string   `yaml:"groupIDs"`                            // groups (namespaces) whose projects may run it, by id: certificate extension .17
+	ProjectIDs []string   `yaml:"projectIDs"`                          // or projects, by id: certificate extension .15; with both lists one that fits is enough
+	Events     []string   `yaml:"events"`                              // pipeline sources that may start it: push, web, schedule; merge_request_event runs what a fork may offer and counts only when it is listed; absent in the certificate fails
+	Runner     string     `yaml:"runner"`                              // gitlab-hosted or self-hosted
 }
 
-// Buildkite is a pipeline of Buildkite, read from the certificate.
+// ConfigPath matches a CI configuration of GitLab, group/project//path: patterns of the project and of the file in it.
+type ConfigPath string
+
+// Buildkite is a pipeline of Buildkite, read from the certificate, which names neither repository nor ref.
 type Buildkite struct {
-	Pipeline Pattern  `yaml:"pipeline,required"` // organisation/pipeline
-	Events   []string `yaml:"events"`            // sources of builds: webhook, schedule, ui; absent in the certificate fails
+	Pipeline Pattern  `yaml:"pipeline,required"` // organisation/pipeline, as in its URL
+	Events   []string `yaml:"events"`            // sources of builds: webhook, schedule, ui, api, trigger_job; absent in the certificate fails
 	Runner   string   `yaml:"runner"`            // buildkite-hosted or self-hosted
 }
 
 // CircleCI is a pipeline definition of CircleCI, read from the certificate. A job that somebody re-ran with SSH is never
-// accepted: whoever did could type into it.
+// accepted: whoever did could type into it. Ids are UUIDs.
 type CircleCI struct {
-	Organization string   `yaml:"organization"`         // id of the organisation, for its own issuer https://oidc.circleci.com/org/ID
+	Organization string   `yaml:"organization"`         // id of the organisation, for its own issuer https://oidc.circleci.com/org/ID; without it the issuer is https://oidc.circleci.com, of jobs that ask for --root-issuer
 	Project      string   `yaml:"project,required"`     // id of the project
 	Definitions  []string `yaml:"definitions,required"` // ids of its pipeline definitions
 }

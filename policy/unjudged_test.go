@@ -17,14 +17,4 @@ func TestUnjudged(t *testing.T) {
 			t.Errorf("%s: %v", block, err)
 		}
 	}
-	for _, block := range []string{
-		`gitlab: {config: acme/ci/x.yml}`, `buildkite: {pipeline: acme/images}`, `circleci: {project: p, definitions: [d]}`,
-	} {
-		name, _, _ := strings.Cut(block, ":")
-		text := f0Policy[:strings.Index(f0Policy, "      github:")] + "      " + block + f0Policy[strings.Index(f0Policy, "      level: 3")-1:]
-		_, err := Load(files(text)...)
-		if err == nil || !strings.Contains(err.Error(), name+" is not judged by this version") {
-			t.Errorf("%s: %v", block, err)
-		}
-	}
 }
