@@ -71,15 +71,17 @@ type BuildKit struct {
 	Mode string `yaml:"mode"` // max: the provenance must tell parameters and steps
 }
 
-// Internal maps the fields of a predicate that is one's own to what policies ask for. Values are JSON pointers into the
-// predicate: /run/commit.
+// Internal maps the fields of a predicate that is one's own to what policies ask for. Values but type and buildType are
+// JSON pointers into the predicate: /run/commit. What stands there replaces what is read of the field elsewhere in it, and
+// a field of which nothing stands there, or no such value, is not stated. A certificate that states it, too, must say the
+// same. Whoever signs is taken at his word for it: point at members that the builder itself writes, and not its tenants.
 type Internal struct {
-	Type       string `yaml:"type"`       // predicate type; any SLSA provenance when absent
-	BuildType  string `yaml:"buildType"`  // exact buildType of the provenance
-	ID         string `yaml:"id"`         // where the id of the builder stands; it must be that of the builder's id
-	Repository string `yaml:"repository"` // source repository
-	Commit     string `yaml:"commit"`     // source commit
-	Ref        string `yaml:"ref"`        // source ref
-	Run        string `yaml:"run"`        // id or URL of the run
+	Type       string `yaml:"type"`       // predicate type, in full; SLSA provenance of any version when absent
+	BuildType  string `yaml:"buildType"`  // exact buildType of SLSA provenance
+	ID         string `yaml:"id"`         // where the id of the builder stands, which must be the builder's id; for keys and oidc
+	Repository string `yaml:"repository"` // source repository: a URL, or host and path
+	Commit     string `yaml:"commit"`     // source commit: 40 or 64 lower-case hex digits
+	Ref        string `yaml:"ref"`        // source ref: refs/heads/main; a short one stays short
+	Run        string `yaml:"run"`        // id or URL of the run, text or a whole number
 	Trigger    string `yaml:"trigger"`    // event that started it
 }
