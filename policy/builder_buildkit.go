@@ -1,6 +1,10 @@
 package policy
 
-import "stemma"
+import (
+	"slices"
+
+	"stemma"
+)
 
 func (BuildKit) key() string { return "buildkit" }
 
@@ -8,7 +12,39 @@ func (BuildKit) view(_ *stemma.Attestation, p *stemma.Provenance) (*stemma.Prove
 	return ofFamily("BuildKit", "buildkit", p)
 }
 
-func (BuildKit) check(c *checker, path string, _ Builder) {
-	// A control that is written and not judged would be believed.
-	c.fail(path, "remove it", "buildkit is not judged by this version")
+func (b BuildKit) check(c *checker, path string, _ Builder) {
+	if b.Mode != "" && b.Mode != modeMax {
+		c.fail(join(path, "mode"), "write max, or leave it out", "%q asks for nothing", b.Mode)
+	}
+}
+
+const modeMax = "max"
+
+func builderSteps() Rule {
+	return Rule{
+		ID:    "builder.steps",
+		Title: "the provenance does not tell the steps of the build",
+		Why:   "With mode=min BuildKit leaves out the arguments and the steps: nothing shows what was fetched while building, and a build that read the network looks like one that did not.",
+		Fix:   "build with docker buildx build --provenance=mode=max",
+		Since: "0.1",
+		inForce: func(p *loaded) bool {
+			return p.asksBuilder(func(b Builder) bool { return b.BuildKit != nil && b.BuildKit.Mode == modeMax })
+		},
+		each: func(j *judgement, c *candidate) result {
+			if b := j.policy.builders[c.builder]; b.BuildKit == nil || b.BuildKit.Mode != modeMax {
+				return result{outcome: stemma.NotApplicable}
+			}
+			r := result{
+				outcome: stemma.Fail, reason: stemma.ReasonNotStated, got: "no steps", want: "parameters and steps (mode=max)",
+				proof: proof(c.attestation), path: j.builderPath(c.builder, "buildkit.mode"),
+			}
+			switch n := len(c.provenance.Tasks); {
+			case slices.Contains(c.provenance.Notes, "mode=min"):
+				r.got = "mode=min"
+			case n > 0:
+				return pass(count(n, "step"), c.provenance.Bundle)
+			}
+			return r
+		},
+	}
 }

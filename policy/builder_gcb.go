@@ -1,6 +1,11 @@
 package policy
 
-import "stemma"
+import (
+	"fmt"
+	"strings"
+
+	"stemma"
+)
 
 func (CloudBuild) key() string { return "gcb" }
 
@@ -8,7 +13,17 @@ func (CloudBuild) view(_ *stemma.Attestation, p *stemma.Provenance) (*stemma.Pro
 	return ofFamily("Google Cloud Build", "gcb", p)
 }
 
-func (CloudBuild) check(c *checker, path string, _ Builder) {
-	// A control that is written and not judged would be believed.
-	c.fail(path, "remove it", "gcb is not judged by this version")
+// check refuses what no provenance of Google's names.
+func (b CloudBuild) check(c *checker, path string, builder Builder) {
+	c.signedBy(path, "Google Cloud Build", builder, "keys")
+	for _, list := range []struct {
+		name   string
+		values []string
+	}{{"projects", b.Projects}, {"triggers", b.Triggers}} {
+		for i, v := range list.values {
+			if strings.ContainsAny(v, "*/{} ") {
+				c.fail(fmt.Sprintf("%s[%d]", join(path, list.name), i), "write its id or name in full", "%q is none of Google's names, and there are no patterns here", v)
+			}
+		}
+	}
 }

@@ -1,14 +1,155 @@
 package policy
 
-import "stemma"
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"stemma"
+)
 
 func (Tekton) key() string { return "tekton" }
 
-func (Tekton) view(_ *stemma.Attestation, p *stemma.Provenance) (*stemma.Provenance, difference) {
-	return ofFamily("Tekton Chains", "tekton", p)
+// view is provenance of Tekton Chains whose source is what the task of sourceFrom wrote.
+func (k Tekton) view(_ *stemma.Attestation, p *stemma.Provenance) (*stemma.Provenance, difference) {
+	p, away := ofFamily("Tekton Chains", "tekton", p)
+	if k.SourceFrom == nil || away.reason != "" {
+		return p, away
+	}
+	repository, commit := k.source(p)
+	return saying(p, map[stemma.Field]stemma.Said{stemma.FieldRepository: repository, stemma.FieldCommit: commit}), difference{}
 }
 
-func (Tekton) check(c *checker, path string, _ Builder) {
-	// A control that is written and not judged would be believed.
-	c.fail(path, "remove it", "tekton is not judged by this version")
+// source is what the one task of that name says was built. It is the builder's word where the task is trusted: what it
+// does is then known, and so is that its results are what it cloned.
+func (k Tekton) source(p *stemma.Provenance) (repository, commit stemma.Said) {
+	named := slices.DeleteFunc(slices.Clone(p.Tasks), func(t stemma.Task) bool { return t.Name != k.SourceFrom.Task })
+	if len(named) != 1 {
+		return repository, commit
+	}
+	task := named[0]
+	by := stemma.SaidByTenant
+	if k.Tasks != nil && k.Tasks.problem(task) == "" {
+		by = p.Author
+	}
+	at := func(result string) string { return task.Where + " result " + result }
+	if name, err := stemma.CanonicalRepository(task.Outputs[k.SourceFrom.URL]); err == nil {
+		repository = stemma.Said{Value: name, By: by, Where: at(k.SourceFrom.URL)}
+	}
+	if hex := task.Outputs[k.SourceFrom.Commit]; stemma.IsCommit(hex) {
+		commit = stemma.Said{Value: hex, By: by, Where: at(k.SourceFrom.Commit)}
+	}
+	return repository, commit
+}
+
+// problem says why a task is not trusted; "" when it is. A tag of a bundle can be moved, and a definition in the run
+// itself is the tenant's.
+func (t *Tasks) problem(task stemma.Task) string {
+	switch {
+	case task.Ref == "":
+		return "defined in the run itself, or by what names no repository"
+	case !slices.ContainsFunc(t.Trusted, func(p Pattern) bool { _, ok := foldAction(p).match(task.Ref, nil); return ok }):
+		return task.Ref + " is not trusted"
+	case task.Digest == "":
+		return task.Ref + " is not pinned by digest or commit"
+	}
+	return ""
+}
+
+func builderTasks() Rule {
+	return Rule{
+		ID:    "builder.tasks",
+		Title: "a task took part in the build, or says it built the image, that is not trusted",
+		Why:   "Tekton Chains signs whatever digest a task writes into its results: a task that a tenant defined can claim any image, and one that shares the workspace can change what the others build.",
+		Fix:   "build with trusted tasks only, each named by digest or commit; add a task to builders.tekton.tasks.trusted after a review",
+		Since: "0.1",
+		inForce: func(p *loaded) bool {
+			return p.asksBuilder(func(b Builder) bool { return b.Tekton != nil && b.Tekton.Tasks != nil })
+		},
+		each: checkTasks,
+	}
+}
+
+func checkTasks(j *judgement, c *candidate) result {
+	b := j.policy.builders[c.builder]
+	if b.Tekton == nil || b.Tekton.Tasks == nil {
+		return result{outcome: stemma.NotApplicable}
+	}
+	tasks, image := b.Tekton.Tasks, c.attestation.Binding.Member
+	r := result{
+		outcome: stemma.Fail, reason: stemma.ReasonTask, want: "only " + anyPattern(tasks.Trusted, nil) + ", each by digest or commit",
+		proof: proof(c.attestation), path: j.builderPath(c.builder, "tekton.tasks"),
+	}
+	var bad []string
+	told, trusted, built := tellsResults(c.provenance), 0, false
+	for _, t := range c.provenance.Tasks {
+		problem := tasks.problem(t)
+		trusted += map[bool]int{true: 1}[problem == ""]
+		switch {
+		case problem == "":
+			built = built || slices.Contains(t.Results, image)
+		case tasks.Others != OthersAllowed:
+			bad = append(bad, taskItem(t, problem))
+		case len(t.Results) > 0:
+			bad = append(bad, taskItem(t, problem+", and says that it built "+count(len(t.Results), "image")))
+		}
+	}
+	switch {
+	case len(bad) > 0:
+		return several(c, r, bad, fmt.Sprintf("%d of %s", len(bad), count(len(c.provenance.Tasks), "task")))
+	case trusted == 0:
+		r.reason, r.got = stemma.ReasonNotStated, "no trusted task is named"
+		return r
+	case told && !built:
+		// Then the digest came from a parameter, or from a result of the pipeline that no task wrote (threat C18).
+		r.got, r.want = "no trusted task says that it built "+image.Short(), "a trusted task among whose results it is"
+		return r
+	case !told && tasks.Others == OthersAllowed:
+		r.reason, r.got = stemma.ReasonNotStated, "the results of tasks are not told: any task may have built the image"
+		r.want = "provenance that tells them, or others: refuse"
+		return r
+	}
+	return pass(count(trusted, "trusted task"), c.provenance.Bundle)
+}
+
+// tellsResults reports whether provenance of this form has what each task wrote: of the runs of pipelines of SLSA v0.2,
+// and of v1 where the runs of tasks are with it. The one task of a TaskRun is the one that built the image.
+func tellsResults(p *stemma.Provenance) bool {
+	return strings.Contains(strings.ToLower(p.BuildType), "pipelinerun") || strings.HasSuffix(p.BuildType, "/slsa-tekton") ||
+		slices.ContainsFunc(p.Tasks, func(t stemma.Task) bool { return len(t.Results)+len(t.Outputs) > 0 })
+}
+
+// taskItem is the line of a finding about one task.
+func taskItem(t stemma.Task, problem string) string {
+	name := shortened(t.Name)
+	if name == "" {
+		name = "a task without a name"
+	}
+	return name + ": " + shortened(problem) + " (" + shortened(t.Where) + ")"
+}
+
+// check refuses what would trust tasks that nobody meant, and what no provenance of Chains has.
+func (k Tekton) check(c *checker, path string, b Builder) {
+	c.signedBy(path, "Tekton Chains", b, "keys", "oidc")
+	for _, list := range []struct {
+		name     string
+		patterns []Pattern
+	}{{"namespaces", k.Namespaces}, {"serviceAccounts", k.ServiceAccounts}} {
+		for i, p := range list.patterns {
+			at := fmt.Sprintf("%s[%d]", join(path, list.name), i)
+			c.noCaptures(at, p)
+			if strings.Contains(string(p), "/") || p == "**" {
+				c.fail(at, "write a name: acme-tenant, or team-*", "%q is no name of Kubernetes", p)
+			}
+		}
+	}
+	if k.Tasks != nil {
+		for i, p := range k.Tasks.Trusted {
+			at := fmt.Sprintf("%s[%d]", join(path, "tasks.trusted"), i)
+			c.noCaptures(at, p)
+			if first, rest, _ := strings.Cut(string(p), "/"); rest == "" || strings.ContainsAny(first, "*{") || !strings.ContainsAny(first, ".:") && first != "localhost" {
+				c.fail(at, "write quay.io/acme/tasks/** for bundles, github.com/acme/tasks/** for files of a repository", "%q does not begin with the name of a host", p)
+			}
+		}
+	}
 }

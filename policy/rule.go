@@ -32,11 +32,11 @@ type Rule struct {
 func Rules() []Rule {
 	rules := []Rule{
 		imageAuthentic(), imagePlatform(), signatureBy(),
-		provenancePresent(), builderApproved(), builderTrigger(), builderRunner(),
+		provenancePresent(), builderApproved(), builderTrigger(), builderRunner(), builderNamespace(), builderTasks(), builderSteps(),
 		provenanceFormat(), provenanceLevel(), provenanceAge(), provenanceConsistent(), provenanceAgreement(), provenanceRun(), provenanceBuilders(), provenanceWhole(),
 		sourceRepository(), sourceIdentity(), sourceRef(),
 	}
-	return slices.Concat(rules, blockRules(), expectRules(), inputRules(), bomRules(), approvalRules())
+	return slices.Concat(rules, expectRules(), inputRules(), bomRules(), approvalRules())
 }
 
 // UnmatchedRule is the rule of the set itself: an image needs a policy.

@@ -85,16 +85,28 @@ func explainDifference(d difference) string {
 func builderTrigger() Rule {
 	return Rule{
 		ID:    "builder.trigger",
-		Title: "the build was started by an event that is not accepted",
+		Title: "the build was started by an event or a trigger that is not accepted",
 		Why:   "pull_request_target, workflow_run and issue events run with the repository's rights on input that strangers write; builds started by them have released malware under the right workflow's name.",
 		Fix:   "deploy an image that was built by an accepted event, such as a push or a release",
 		Since: "0.1",
 		inForce: func(p *loaded) bool {
-			return p.asksBuilder(func(b Builder) bool { return len(b.form().controls().events) > 0 })
+			return p.asksBuilder(func(b Builder) bool {
+				return len(b.form().controls().events) > 0 || b.CloudBuild != nil && len(b.CloudBuild.Triggers) > 0
+			})
 		},
 		each: func(j *judgement, c *candidate) result {
-			form := j.policy.builders[c.builder].form()
-			return j.control(c, form.controls().events, []stemma.Field{stemma.FieldTrigger}, stemma.SaidByCertificate, stemma.ReasonTrigger, form.key()+".events")
+			b := j.policy.builders[c.builder]
+			all := []control{{
+				allowed: b.form().controls().events, fields: []stemma.Field{stemma.FieldTrigger}, by: stemma.SaidByCertificate,
+				reason: stemma.ReasonTrigger, path: b.form().key() + ".events",
+			}}
+			if b.CloudBuild != nil {
+				all = append(all, control{
+					allowed: b.CloudBuild.Triggers, fields: []stemma.Field{stemma.FieldTrigger, stemma.FieldTriggerID}, by: stemma.SaidByBuilder,
+					reason: stemma.ReasonTrigger, path: "gcb.triggers",
+				})
+			}
+			return j.controlled(c, all...)
 		},
 	}
 }
@@ -111,11 +123,11 @@ func builderRunner() Rule {
 		},
 		each: func(j *judgement, c *candidate) result {
 			form := j.policy.builders[c.builder].form()
-			var allowed []string
-			if runner := form.controls().runner; runner != "" {
-				allowed = []string{runner}
+			runner := control{fields: []stemma.Field{stemma.FieldRunner}, by: stemma.SaidByCertificate, reason: stemma.ReasonRunner, path: form.key() + ".runner"}
+			if r := form.controls().runner; r != "" {
+				runner.allowed = []string{r}
 			}
-			return j.control(c, allowed, []stemma.Field{stemma.FieldRunner}, stemma.SaidByCertificate, stemma.ReasonRunner, form.key()+".runner")
+			return j.controlled(c, runner)
 		},
 	}
 }
@@ -125,30 +137,61 @@ func (p *loaded) asksBuilder(asks func(Builder) bool) bool {
 	return p.spec.Provenance != nil && slices.ContainsFunc(p.spec.Provenance.By.Of, func(n string) bool { return asks(p.builders[n]) })
 }
 
-// control judges a value that nobody weaker than a grade may state, by the builder that the candidate is or came closest
-// to: one of the fields must have an allowed value. A builder without the control asks nothing.
-func (j *judgement) control(c *candidate, allowed []string, fields []stemma.Field, by stemma.Grade, reason stemma.Reason, path string) result {
-	if len(allowed) == 0 {
+// control is an allow-list of what a builder may say of a run. One that lists nothing asks nothing.
+type control struct {
+	allowed []string
+	matches func(allowed, got string) bool // equal when it is nil
+	fields  []stemma.Field                 // of which one must be allowed
+	by      stemma.Grade                   // nobody weaker may state it
+	reason  stemma.Reason                  // of another value
+	path    string                         // below the builder
+}
+
+// controlled judges a candidate by the controls of the builder that it is or came closest to: all of them must hold.
+func (j *judgement) controlled(c *candidate, all ...control) result {
+	var got []string
+	for _, k := range all {
+		if len(k.allowed) == 0 {
+			continue
+		}
+		r := j.control(c, k)
+		if r.outcome != stemma.Pass {
+			return r
+		}
+		got = append(got, r.got)
+	}
+	if len(got) == 0 {
 		return result{outcome: stemma.NotApplicable}
 	}
-	r := result{
-		outcome: stemma.Fail, reason: reason, want: strings.Join(allowed, " or "),
-		proof: proof(c.attestation), path: j.builderPath(c.builder, path),
-	}
-	var got []string
-	for _, f := range fields {
+	return pass(strings.Join(got, ", "), c.provenance.Bundle)
+}
+
+func (j *judgement) control(c *candidate, k control) result {
+	var others, weaker []string
+	for _, f := range k.fields {
 		claim := c.provenance.Claims[f]
 		switch {
-		case claim.Value == "" || claim.By.Rank() < by.Rank():
+		case claim.Value == "":
+		case claim.By.Rank() < k.by.Rank():
 			// What the job says of itself is no control of the job.
-		case slices.Contains(allowed, claim.Value):
+			weaker = append(weaker, claim.Value+", said by "+grade(claim.By))
+		case slices.ContainsFunc(k.allowed, func(allowed string) bool {
+			return allowed == claim.Value || k.matches != nil && k.matches(allowed, claim.Value)
+		}):
 			return pass(claim.Value, c.provenance.Bundle)
 		default:
-			got = append(got, claim.Value)
+			others = append(others, claim.Value)
 		}
 	}
-	if r.got = strings.Join(got, ", "); r.got == "" {
-		r.reason, r.got = stemma.ReasonNotStated, "not stated by the "+string(by)
+	r := result{
+		outcome: stemma.Fail, reason: k.reason, got: strings.Join(others, ", "), want: strings.Join(k.allowed, " or "),
+		proof: proof(c.attestation), path: j.builderPath(c.builder, k.path),
+	}
+	if len(others) == 0 {
+		r.reason, r.got = stemma.ReasonNotStated, "not stated by the "+string(k.by)
+		if len(weaker) > 0 {
+			r.got += " (" + strings.Join(weaker, "; ") + ")"
+		}
 	}
 	return r
 }

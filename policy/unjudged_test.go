@@ -9,7 +9,7 @@ import (
 func TestUnjudged(t *testing.T) {
 	load(t, f0Policy)
 	for _, block := range []string{
-		"tekton: {namespaces: [acme]}", "gcb: {projects: [acme]}", "buildkit: {mode: max}",
+		"internal: {commit: /commit}",
 	} {
 		name, _, _ := strings.Cut(block, ":")
 		_, err := Load(files(change(t, f0Policy, "      level: 3\n", "      level: 3\n      "+block+"\n"))...)

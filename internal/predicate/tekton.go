@@ -261,6 +261,9 @@ func (t *tekton) written(ref *stemma.JSON) (source, name, version string) {
 			version = v
 		}
 		return repository, inRepository(repository, one(params, "pathInRepo")), version
+	case "":
+	default: // a file of a hub, an object of the cluster: a bundle that is written beside it is not what ran
+		bundle = ""
 	}
 	if _, digest, ok := strings.Cut(bundle, "@"); ok {
 		if d, err := stemma.ParseDigest(digest); err == nil {
