@@ -188,7 +188,7 @@ func TestReg_C18_tekton_tasks(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for text, want := range map[string]stemma.Reason{
-				change(t, tektonPolicy(), "\n        sourceFrom: {task: clone, url: url, commit: commit}", "", "saidBy: builder", "saidBy: tenant"): c.refused,
+				change(t, tektonPolicy(), "\n        sourceFrom: {task: clone, url: url, commit: commit}", "", "saidBy: builder", "saidBy: tenant"):   c.refused,
 				change(t, othersAllowed(t), "\n        sourceFrom: {task: clone, url: url, commit: commit}", "", "saidBy: builder", "saidBy: tenant"): c.let,
 			} {
 				if d := evaluate(t, text, append(many{chained}, c.changes...)...); want == "" {

@@ -2,7 +2,6 @@ package policy
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -41,23 +40,9 @@ func (i Internal) view(a *stemma.Attestation, p *stemma.Provenance) (*stemma.Pro
 	if away := i.differs(a, p); away.reason != "" {
 		return p, away
 	}
-	out := *p
-	if out.Claims = maps.Clone(p.Claims); out.Claims == nil {
-		out.Claims = map[stemma.Field]stemma.Claim{}
-	}
-	out.Notes = slices.Clone(p.Notes)
-	if i.Type != "" {
-		out.Format = i.Type
-	}
+	var notes []string
 	note := func(format string, args ...any) {
-		out.Notes = append(out.Notes, stemma.Printable(fmt.Sprintf(format, args...), 400))
-	}
-	say := func(f stemma.Field, more ...stemma.Said) {
-		if said := append(certifiedSayings(p.Claims[f]), more...); len(said) > 0 {
-			out.Claims[f] = stemma.Claim{Said: said[0], Others: said[1:]}
-		} else {
-			delete(out.Claims, f)
-		}
+		notes = append(notes, stemma.Printable(fmt.Sprintf(format, args...), 400))
 	}
 	var root *stemma.JSON
 	if slices.ContainsFunc(i.mapped(), func(m mapped) bool { return m.pointer != "" }) {
@@ -66,6 +51,7 @@ func (i Internal) view(a *stemma.Attestation, p *stemma.Provenance) (*stemma.Pro
 			note("nothing is taken from the predicate: %v", err)
 		}
 	}
+	fields := map[stemma.Field]stemma.Said{}
 	for _, m := range i.mapped() {
 		if m.pointer == "" {
 			continue
@@ -73,23 +59,28 @@ func (i Internal) view(a *stemma.Attestation, p *stemma.Provenance) (*stemma.Pro
 		value, problem := m.read(root)
 		if problem != "" {
 			note("%s at %s is left out: %s", m.field, m.pointer, problem)
-			say(m.field)
+			fields[m.field] = stemma.Said{}
 			continue
 		}
-		for _, c := range certifiedSayings(p.Claims[m.field]) {
+		if c := p.Claims[m.field]; c.By == stemma.SaidByCertificate {
 			value = spelt(m.field, value, c.Value)
 		}
-		say(m.field, stemma.Said{Value: value, By: i.author(p, m.pointer), Where: m.pointer})
+		fields[m.field] = stemma.Said{Value: value, By: i.author(p, m.pointer), Where: m.pointer}
 	}
-	if i.Repository != "" && out.Value(stemma.FieldRepository) != p.Value(stemma.FieldRepository) {
+	if i.Repository != "" && fields[stemma.FieldRepository].Value != p.Value(stemma.FieldRepository) {
 		// The reader of predicates took them for those of another source.
 		for _, f := range []stemma.Field{stemma.FieldCommit, stemma.FieldRef, stemma.FieldEntryPoint} {
 			if !i.maps(f) {
-				say(f)
+				fields[f] = stemma.Said{}
 			}
 		}
 	}
-	return &out, difference{}
+	out := saying(p, fields)
+	out.Notes = slices.Concat(p.Notes, notes)
+	if i.Type != "" {
+		out.Format = i.Type
+	}
+	return out, difference{}
 }
 
 // differs says in what provenance is none of such a builder.
@@ -119,11 +110,6 @@ func (i Internal) author(p *stemma.Provenance, pointer string) stemma.Grade {
 		}
 	}
 	return p.Author
-}
-
-// certifiedSayings are those of the certificate.
-func certifiedSayings(c stemma.Claim) []stemma.Said {
-	return slices.DeleteFunc(append([]stemma.Said{c.Said}, c.Others...), func(s stemma.Said) bool { return s.By != stemma.SaidByCertificate })
 }
 
 // read is the value of the field in its canonical form, or why there is none. The forms are those that are taken of
