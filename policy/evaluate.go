@@ -219,7 +219,7 @@ func (j *judgement) collect(rules []Rule) {
 			for k := range j.evidence.Attestations {
 				// One bundle can be authentic under several trust domains: each is an attestation of its own.
 				if a := &j.evidence.Attestations[k]; p.Bundle != "" && a.Bundle == p.Bundle && !a.Signature && j.bound(a) {
-					identify(a, p)
+					j.cosigned(a, func(a *stemma.Attestation) { identify(a, p) })
 				}
 			}
 		}
@@ -238,6 +238,27 @@ func (j *judgement) collect(rules []Rule) {
 	}
 	slices.SortFunc(j.candidates, compareCandidates)
 	j.candidates = slices.CompactFunc(j.candidates, func(a, b *candidate) bool { return compareCandidates(a, b) == 0 })
+}
+
+// cosigned identifies the first signer of an envelope and each further managed key that signed it. What a predicate says
+// is read as the word of the first signer, so that only keys, which all speak for a builder, stand in for one another; and
+// of the others neither a time nor a log entry is proven. Beside an accepted signer a stranger takes nothing away: whoever
+// has a key of a trust domain could add its signature to what is not his.
+func (j *judgement) cosigned(a *stemma.Attestation, identify func(*stemma.Attestation)) {
+	before := len(j.candidates)
+	identify(a)
+	first := len(j.candidates)
+	for _, id := range a.Cosigners {
+		if a.Signer.KeyID != "" && id.KeyID != "" {
+			c := *a
+			c.Signer, c.Cosigners, c.Log, c.SignedAt = id, nil, nil, nil
+			identify(&c)
+		}
+	}
+	accepted := slices.DeleteFunc(slices.Clone(j.candidates[before:]), func(c *candidate) bool { return !c.accepted() })
+	if j.candidates = j.candidates[:first]; len(accepted) > 0 {
+		j.candidates = append(j.candidates[:before], accepted...)
+	}
 }
 
 // compareCandidates puts first the provenance that meets the policy, or else the one that comes closest. It is a total
