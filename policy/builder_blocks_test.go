@@ -271,3 +271,42 @@ func TestViewChangesNothing(t *testing.T) {
 		t.Errorf("%d fields, %+v", fields, p.Claims)
 	}
 }
+
+// What is distrusted is so where a policy finds it, too, and not only where a reader does.
+func TestDistrustedWhereMapped(t *testing.T) {
+	distrusting := func(list string) string {
+		return tektonPolicy() + "---\napiVersion: policy.stemma.dev/v1alpha1\nkind: Distrust\nmetadata: {name: incident}\nspec: {reason: poisoned, " + list + "}\n"
+	}
+	allowed(t, evaluate(t, distrusting(`commits: [`+commitOfBuilder+`], repositories: ["github.com/acme/app2"]`), chained))
+	for _, list := range []string{`commits: [` + commitOfSource + `]`, `repositories: ["github.com/acme/cloned"]`} {
+		cloned := task(0, func(t *stemma.Task) {
+			if strings.Contains(list, "cloned") {
+				t.Outputs["url"] = "https://github.com/acme/cloned"
+			}
+		})
+		d := evaluate(t, distrusting(list), chained, cloned)
+		if f := finding(t, d, "image.distrusted"); d.Verdict != stemma.Deny || f.Reason != stemma.ReasonDistrusted {
+			t.Errorf("%s: %s", list, render(d))
+		}
+	}
+}
+
+// A builder's mapping is about its own provenance: what a stranger says is compared with it as it stands.
+func TestStrangerIsNotMapped(t *testing.T) {
+	stranger := func(repository string) func(*stemma.Evidence) {
+		return func(e *stemma.Evidence) {
+			add(e, "stranger", keySigner("acme-kms", "review"), func(_ *stemma.Attestation, p *stemma.Provenance) {
+				p.Known, p.Claims = "Tekton Chains", map[stemma.Field]stemma.Claim{
+					stemma.FieldBuilder:    said("https://tekton.dev/chains/v2", stemma.SaidByBuilder, "/builder/id"),
+					stemma.FieldRepository: said(repository, stemma.SaidByBuilder, "/materials/0"),
+				}
+			})
+		}
+	}
+	if f := finding(t, evaluate(t, tektonPolicy(), chained, stranger("github.com/acme/app")), "provenance.agreement"); f.Outcome != stemma.Pass {
+		t.Errorf("%+v", f)
+	}
+	if f := finding(t, evaluate(t, tektonPolicy(), chained, stranger("github.com/evil/app")), "provenance.agreement"); f.Reason != stemma.ReasonDisagreement {
+		t.Errorf("%+v", f)
+	}
+}

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -84,6 +85,21 @@ func imageDistrusted() Rule {
 // it. It passes only when all of it could be compared with every list.
 func checkDistrusted(j *judgement) result {
 	var cites []stemma.Digest
+	type read struct {
+		a        *stemma.Attestation
+		readings []*stemma.Provenance
+	}
+	var all []read
+	for _, e := range append([]*stemma.Evidence{j.top, j.evidence}, j.target.above...) {
+		if e == nil {
+			continue
+		}
+		for i := range e.Attestations {
+			a := &e.Attestations[i]
+			cites = append(cites, a.Bundle)
+			all = append(all, read{a, j.policy.readings(a, e)})
+		}
+	}
 	unknown := ""
 	for _, d := range j.policy.distrust {
 		named := []struct{ what, digest string }{{"image", string(j.top.Image.Digest)}, {"image", string(j.target.digest())}}
@@ -95,21 +111,14 @@ func checkDistrusted(j *judgement) result {
 				return d.found(n.what+" "+n.digest, fmt.Sprintf("digests[%d]", i), "")
 			}
 		}
-		for _, e := range append([]*stemma.Evidence{j.top, j.evidence}, j.target.above...) {
-			if e == nil {
-				continue
+		for _, r := range all {
+			what, path, unclear := d.names(r.a, r.readings)
+			if what != "" {
+				found := d.found(what, path, proof(r.a))
+				found.cites = []stemma.Digest{r.a.Bundle}
+				return found
 			}
-			for i := range e.Attestations {
-				a := &e.Attestations[i]
-				cites = append(cites, a.Bundle)
-				what, path, unclear := d.names(a, e)
-				if what != "" {
-					r := d.found(what, path, proof(a))
-					r.cites = []stemma.Digest{a.Bundle}
-					return r
-				}
-				unknown = max(unknown, unclear)
-			}
+			unknown = max(unknown, unclear)
 		}
 	}
 	if unknown != "" {
@@ -128,9 +137,29 @@ func (d *distrusted) found(got, path, proof string) result {
 	}
 }
 
+// readings are all that an attestation says of a build: as it was read, and as each builder of the policy means it. What
+// is distrusted is so wherever a policy finds it.
+func (p *loaded) readings(a *stemma.Attestation, e *stemma.Evidence) []*stemma.Provenance {
+	var out []*stemma.Provenance
+	for _, list := range [][]stemma.Provenance{e.Provenance, e.Other} {
+		for i := range list {
+			if list[i].Bundle != a.Bundle {
+				continue
+			}
+			out = append(out, &list[i])
+			for _, name := range slices.Sorted(maps.Keys(p.builders)) {
+				if view, away := p.builders[name].view(a, &list[i]); away.reason == "" && view != &list[i] {
+					out = append(out, view)
+				}
+			}
+		}
+	}
+	return out
+}
+
 // names reports what of an attestation the document names. A name that no pattern can be compared with is unclear: it
 // must not slip through a list of what is bad.
-func (d *distrusted) names(a *stemma.Attestation, e *stemma.Evidence) (what, path, unclear string) {
+func (d *distrusted) names(a *stemma.Attestation, readings []*stemma.Provenance) (what, path, unclear string) {
 	if t := a.Time(); !t.IsZero() && (t.Before(d.spec.From.Time) || !d.spec.Until.IsZero() && !t.Before(d.spec.Until.AddDate(0, 0, 1))) {
 		return "", "", ""
 	}
@@ -168,10 +197,7 @@ func (d *distrusted) names(a *stemma.Attestation, e *stemma.Evidence) (what, pat
 		like(d.spec.Runs, "runs", "run", id.Claims[stemma.ClaimRunInvocationURI])
 		like(d.spec.Repositories, "repositories", "repository", id.Claims[stemma.ClaimSourceRepositoryURI])
 	}
-	for _, p := range e.Provenance {
-		if p.Bundle != a.Bundle {
-			continue
-		}
+	for _, p := range readings {
 		for _, f := range stemma.Fields() {
 			claim := p.Claims[f]
 			for _, s := range append([]stemma.Said{claim.Said}, claim.Others...) {

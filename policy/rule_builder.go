@@ -214,10 +214,13 @@ func (j *judgement) identify(a *stemma.Attestation, p *stemma.Provenance, writes
 		if !writes(b) {
 			continue
 		}
-		view, away := b.view(a, p)
-		c := &candidate{attestation: a, provenance: view, builder: name, order: i, away: b.differs(a.Signer)}
+		c := &candidate{attestation: a, provenance: p, builder: name, order: i, away: b.differs(a.Signer)}
+		view := p
 		if c.accepted() {
-			c.away = away
+			// What a stranger says is compared with the others as it stands: no mapping of a builder's is about it.
+			if view, c.away = b.view(a, p); c.accepted() {
+				c.provenance = view
+			}
 		}
 		// A key speaks only for the builder.id that the policy gives it (SLSA: roots of trust map a key to a builder.id).
 		got := view.Value(stemma.FieldBuilder)

@@ -288,3 +288,26 @@ spec:
   source: {repository: github.com/laurentsimon/gcb-tests, saidBy: builder}
 `
 }
+
+// TestCloudBuildControls: Google's key signs for everybody, so that project and trigger tell builds apart. Of the two v0.1
+// names the trigger only.
+func TestCloudBuildControls(t *testing.T) {
+	e := collected(t, realTrust(t), "gcb_container/v0.3/gcloud-container-github.json",
+		"us-west2-docker.pkg.dev/gosst-scare-sandbox/quickstart-docker-repo/quickstart-image", "sha256:f472ca4b68898c951ac3b476cba919d0d56fca4ced631fabcead51e4b2b690e7")
+	for _, c := range []struct {
+		block, rule, want string
+		verdict           stemma.Verdict
+	}{
+		{"triggers: [Tag]", "builder.trigger", "pass", stemma.Allow},
+		{"triggers: [release, Tag]", "builder.trigger", "pass", stemma.Allow},
+		{"triggers: [tag]", "builder.trigger", "fail trigger", stemma.Deny},
+		{"triggers: [v39]", "builder.trigger", "fail trigger", stemma.Deny},
+		{"projects: [gosst-scare-sandbox]", "builder.namespace", "fail not-stated", stemma.Deny},
+	} {
+		text := strings.Replace(gcbPolicy(t), `GoogleHostedWorker@v0.3"}`, `GoogleHostedWorker@v0.3", gcb: {`+c.block+`}}`, 1)
+		d := policy.Evaluate(loaded(t, text), e, stemma.Situation{At: time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)})
+		if got := finds(d, c.rule); got != c.want || d.Verdict != c.verdict {
+			t.Errorf("%s: %s by %s %s, want %s by %s\n%s", c.block, d.Verdict, c.rule, got, c.verdict, c.want, findings(d))
+		}
+	}
+}
