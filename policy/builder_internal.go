@@ -155,16 +155,6 @@ func (m mapped) read(root *stemma.JSON) (value, problem string) {
 	return value, ""
 }
 
-// lookUp follows a JSON pointer (RFC 6901). It yields nil where it leads nowhere: an index with leading zeros and "-",
-// which is past the end, are no elements of an array.
-func lookUp(root *stemma.JSON, pointer string) *stemma.JSON {
-	steps := strings.Split(pointer, "/")[1:]
-	for i, s := range steps {
-		steps[i] = strings.ReplaceAll(strings.ReplaceAll(s, "~1", "/"), "~0", "~")
-	}
-	return root.At(steps...)
-}
-
 // spelt is a value as the certificate spells it, where it is a shorter name of the same: a branch or a tag without
 // refs/heads or refs/tags, a run by its number, or without the attempt.
 func spelt(f stemma.Field, value, certified string) string {

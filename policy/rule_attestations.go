@@ -112,14 +112,20 @@ func (entry *Attested) flaw(a *stemma.Attestation, path string) *flaw {
 // scalarAt is the text, number or boolean at a JSON pointer (RFC 6901), as it is written. Objects, lists and null are no
 // value.
 func scalarAt(root *stemma.JSON, pointer string) (string, bool) {
-	steps := strings.Split(pointer, "/")[1:]
-	for i, s := range steps {
-		steps[i] = strings.ReplaceAll(strings.ReplaceAll(s, "~1", "/"), "~0", "~")
-	}
-	v := root.At(steps...)
+	v := lookUp(root, pointer)
 	raw := string(v.Raw())
 	if raw == "" || strings.ContainsAny(raw[:1], "{[n") {
 		return "", false
 	}
 	return v.Scalar(), true
+}
+
+// lookUp follows a JSON pointer (RFC 6901). It yields nil where it leads nowhere: an index with leading zeros and "-",
+// which is past the end, are no elements of an array.
+func lookUp(root *stemma.JSON, pointer string) *stemma.JSON {
+	steps := strings.Split(pointer, "/")[1:]
+	for i, s := range steps {
+		steps[i] = strings.ReplaceAll(strings.ReplaceAll(s, "~1", "/"), "~0", "~")
+	}
+	return root.At(steps...)
 }
