@@ -78,3 +78,31 @@ func TestReg_C18_tekton(t *testing.T) {
 		t.Fatal("the policies ask for nothing")
 	}
 }
+
+// One envelope that two managed keys signed is the word of two builders; one that a key signed twice is that of one.
+func TestTwoKeysOneEnvelope(t *testing.T) {
+	a, b := must[*stemmatest.Signer](t)(stemmatest.NewKey(stemmatest.ECDSAP256, "ci-a")), must[*stemmatest.Signer](t)(stemmatest.NewKey(stemmatest.ECDSAP256, "ci-b"))
+	text := keyedBy("requires: {log: none, timestamp: none, sct: none}\n      time: none", "", a, b)
+	text = in(text, `ci: {trust: ci, keys: [ci-a, ci-b], id: "https://ci.acme.example/builder", level: 2}`,
+		`a: {trust: ci, keys: [ci-a], id: "https://ci.acme.example/builder", level: 2}`+"\n"+`    b: {trust: ci, keys: [ci-b], id: "https://ci.acme.example/builder", level: 2}`)
+	text = in(text, "by: [ci]", "by: {atLeast: 2, of: [a, b]}")
+	by := func(first *stemmatest.Signer, more ...*stemmatest.Signer) func(s *stage) {
+		return func(s *stage) {
+			x := must[*stemmatest.Signed](s)(s.Sigstore.Attest(bare(first), generic(s.Subject(s.image)).JSON()))
+			for _, k := range more {
+				if err := x.Envelope.Sign(k); err != nil {
+					s.Fatal(err)
+				}
+			}
+			s.image.AttachCosign(".att", must[stemmatest.Layer](s)(x.CosignAttestation())) // a bundle has one signature
+		}
+	}
+	too := fails("builder.approved", stemma.ReasonThreshold)
+	play(
+		t,
+		reg{name: "in the other order", policy: text, control: by(a, b), play: by(b, a), want: want{}},
+		reg{name: "one", policy: text, control: by(a, b), play: by(a), want: too},
+		reg{name: "the other", policy: text, control: by(a, b), play: by(b), want: too},
+		reg{name: "one twice", policy: text, control: by(a, b), play: by(a, a), want: too},
+	)
+}
