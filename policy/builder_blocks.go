@@ -82,11 +82,12 @@ func saying(p *stemma.Provenance, fields map[stemma.Field]stemma.Said) *stemma.P
 
 func builderNamespace() Rule {
 	return Rule{
-		ID:    "builder.namespace",
-		Title: "built in a namespace, under an account, or in a project that is not accepted",
-		Why:   "Tekton Chains signs with one key for every namespace of a cluster, and Google Cloud Build for every project of the world: only the namespace or the project tells whose build it was.",
-		Fix:   "deploy an image that was built in an accepted namespace or project, and see that the provenance names it in its builder's own words",
-		Since: "0.1",
+		ID:       "builder.namespace",
+		Title:    "built in a namespace, under an account, or in a project that is not accepted",
+		Why:      "Tekton Chains signs with one key for every namespace of a cluster, and Google Cloud Build for every project of the world: only the namespace or the project tells whose build it was.",
+		Fix:      "deploy an image that was built in an accepted namespace or project, and see that the provenance names it in its builder's own words",
+		Since:    "0.1",
+		Controls: []string{"CM-5", "SR-4"},
 		inForce: func(p *loaded) bool {
 			return p.asksBuilder(func(b Builder) bool {
 				return slices.ContainsFunc(namespaceControls(b), func(k control) bool { return len(k.allowed) > 0 })

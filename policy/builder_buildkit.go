@@ -22,11 +22,12 @@ const modeMax = "max"
 
 func builderSteps() Rule {
 	return Rule{
-		ID:    "builder.steps",
-		Title: "the provenance does not tell the steps of the build",
-		Why:   "With mode=min BuildKit leaves out the arguments and the steps: nothing shows what was fetched while building, and a build that read the network looks like one that did not.",
-		Fix:   "build with docker buildx build --provenance=mode=max",
-		Since: "0.1",
+		ID:       "builder.steps",
+		Title:    "the provenance does not tell the steps of the build",
+		Why:      "With mode=min BuildKit leaves out the arguments and the steps: nothing shows what was fetched while building, and a build that read the network looks like one that did not.",
+		Fix:      "build with docker buildx build --provenance=mode=max",
+		Since:    "0.1",
+		Controls: []string{"SA-15", "SR-4"},
 		inForce: func(p *loaded) bool {
 			return p.asksBuilder(func(b Builder) bool { return b.BuildKit != nil && b.BuildKit.Mode == modeMax })
 		},

@@ -58,11 +58,12 @@ func (t *Tasks) problem(task stemma.Task) string {
 
 func builderTasks() Rule {
 	return Rule{
-		ID:    "builder.tasks",
-		Title: "a task took part in the build, or says it built the image, that is not trusted",
-		Why:   "Tekton Chains signs whatever digest a task writes into its results: a task that a tenant defined can claim any image, and one that shares the workspace can change what the others build.",
-		Fix:   "build with trusted tasks only, each named by digest or commit; add a task to builders.tekton.tasks.trusted after a review",
-		Since: "0.1",
+		ID:       "builder.tasks",
+		Title:    "a task took part in the build, or says it built the image, that is not trusted",
+		Why:      "Tekton Chains signs whatever digest a task writes into its results: a task that a tenant defined can claim any image, and one that shares the workspace can change what the others build.",
+		Fix:      "build with trusted tasks only, each named by digest or commit; add a task to builders.tekton.tasks.trusted after a review",
+		Since:    "0.1",
+		Controls: []string{"CM-5", "SA-15", "SR-3"},
 		inForce: func(p *loaded) bool {
 			return p.asksBuilder(func(b Builder) bool { return b.Tekton != nil && b.Tekton.Tasks != nil })
 		},

@@ -47,13 +47,14 @@ func Reference() string {
 	var b strings.Builder
 	b.WriteString("# Rules\n\nGenerated from package policy; `stemma policy explain RULE` prints the same.\n")
 	b.WriteString("Every rule is phrased as a requirement: it passes in the safe direction, fails with a reason, or is unknown when something could not be looked at.\n")
+	b.WriteString("Controls are those of NIST SP 800-53 Rev. 5 that a pass is evidence for; none is met by a rule alone.\n")
 	block := ""
 	for _, r := range append(append([]Rule{UnmatchedRule()}, Rules()...), ReleaseRule()) {
 		if head, _, _ := strings.Cut(r.ID, "."); head != block {
 			block = head
 			fmt.Fprintf(&b, "\n## %s\n", block)
 		}
-		fmt.Fprintf(&b, "\n### %s\n\nFails when %s.\n\n*Why.* %s\n\n*Fix.* %s.\n\nSince %s.\n", r.ID, r.Title, r.Why, strings.ToUpper(r.Fix[:1])+r.Fix[1:], r.Since)
+		fmt.Fprintf(&b, "\n### %s\n\nFails when %s.\n\n*Why.* %s\n\n*Fix.* %s.\n\n*Controls.* %s. Since %s.\n", r.ID, r.Title, r.Why, strings.ToUpper(r.Fix[:1])+r.Fix[1:], strings.Join(r.Controls, ", "), r.Since)
 	}
 	return b.String()
 }

@@ -399,6 +399,7 @@ func imagePlatform() Rule {
 			"or that could not be read was not judged, whatever is known of the others.",
 		Fix:       "deploy an image that was built for the platform, in an index that lists it once; or say in platforms of the PolicySet which ones matter",
 		Since:     "0.2",
+		Controls:  []string{"CM-14", "SI-7(15)"},
 		inForce:   func(*loaded) bool { return true },
 		platforms: func(j *judgement) []listing { return j.target.listings },
 	}

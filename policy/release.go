@@ -5,11 +5,12 @@ import "stemma"
 // ReleaseRule is the rule of a release: what is deployed as one is judged as one.
 func ReleaseRule() Rule {
 	return Rule{
-		ID:    "release.complete",
-		Title: "the release has an image that was not given to be judged",
-		Why:   "Whoever asks chooses what is asked about. A pipeline that leaves one image of a release out of its gate deploys it unseen.",
-		Fix:   "give every image of the release, by the digest that the release names, or take it out of the release",
-		Since: "0.2",
+		ID:       "release.complete",
+		Title:    "the release has an image that was not given to be judged",
+		Why:      "Whoever asks chooses what is asked about. A pipeline that leaves one image of a release out of its gate deploys it unseen.",
+		Fix:      "give every image of the release, by the digest that the release names, or take it out of the release",
+		Since:    "0.2",
+		Controls: []string{"CM-3", "CM-8"},
 	}
 }
 

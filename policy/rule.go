@@ -16,6 +16,9 @@ type Rule struct {
 	Why   string // what an attacker or an accident could do without it
 	Fix   string // what the reader can do
 	Since string // version that introduced it
+	// Controls of NIST SP 800-53 Rev. 5 that a Pass is evidence for: "SI-7(15)", control and enhancement. None is met by a
+	// rule alone.
+	Controls []string
 
 	// inForce reports whether the policy asks for it.
 	inForce func(*loaded) bool
@@ -42,11 +45,12 @@ func Rules() []Rule {
 // UnmatchedRule is the rule of the set itself: an image needs a policy.
 func UnmatchedRule() Rule {
 	return Rule{
-		ID:    "image.policy",
-		Title: "no policy is about this image",
-		Why:   "An image that no policy matches was never thought about; letting it pass would make the policy set a list of suggestions.",
-		Fix:   "add the repository to match.images of a policy, or set unmatched in the PolicySet",
-		Since: "0.1",
+		ID:       "image.policy",
+		Title:    "no policy is about this image",
+		Why:      "An image that no policy matches was never thought about; letting it pass would make the policy set a list of suggestions.",
+		Fix:      "add the repository to match.images of a policy, or set unmatched in the PolicySet",
+		Since:    "0.1",
+		Controls: []string{"CM-7(5)", "CM-14"},
 	}
 }
 

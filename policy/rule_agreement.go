@@ -10,24 +10,26 @@ import (
 
 func provenanceAgreement() Rule {
 	return Rule{
-		ID:      "provenance.agreement",
-		Title:   "valid provenances of this image name different sources",
-		Why:     "An image has one origin. Two authentic statements that name different sources mean that one of them is false, or that somebody attested an image that is not theirs.",
-		Fix:     "find out who signed the other provenance, and why; if both are meant, say so in allowDisagreement",
-		Since:   "0.1",
-		inForce: hasProvenance,
-		image:   checkAgreement,
+		ID:       "provenance.agreement",
+		Title:    "valid provenances of this image name different sources",
+		Why:      "An image has one origin. Two authentic statements that name different sources mean that one of them is false, or that somebody attested an image that is not theirs.",
+		Fix:      "find out who signed the other provenance, and why; if both are meant, say so in allowDisagreement",
+		Since:    "0.1",
+		Controls: []string{"SR-4(3)", "SR-11"},
+		inForce:  hasProvenance,
+		image:    checkAgreement,
 	}
 }
 
 func provenanceRun() Rule {
 	return Rule{
-		ID:      "provenance.run",
-		Title:   "valid provenances of this image name different runs",
-		Why:     "One run built it. A second one that claims the same digest is a rebuild that somebody should know of, or the word of somebody who built nothing.",
-		Fix:     "find out which run built the image; if it is rebuilt to the same digest on purpose, say so in allowDisagreement",
-		Since:   "0.1",
-		inForce: hasProvenance,
+		ID:       "provenance.run",
+		Title:    "valid provenances of this image name different runs",
+		Why:      "One run built it. A second one that claims the same digest is a rebuild that somebody should know of, or the word of somebody who built nothing.",
+		Fix:      "find out which run built the image; if it is rebuilt to the same digest on purpose, say so in allowDisagreement",
+		Since:    "0.1",
+		Controls: []string{"SR-4(3)"},
+		inForce:  hasProvenance,
 		image: func(j *judgement) result {
 			if len(j.candidates) == 0 {
 				return j.dependent()
@@ -53,12 +55,13 @@ func provenanceRun() Rule {
 
 func provenanceBuilders() Rule {
 	return Rule{
-		ID:      "provenance.builders",
-		Title:   "another builder claims this image, too",
-		Why:     "An image has one builder. A second one, which the policy does not name, attests an image that is not its own, or the image passed through hands that nobody reviewed.",
-		Fix:     "find out who signed the other provenance, and why; if that builder is expected, add it to provenance.by or allowDisagreement",
-		Since:   "0.1",
-		inForce: hasProvenance,
+		ID:       "provenance.builders",
+		Title:    "another builder claims this image, too",
+		Why:      "An image has one builder. A second one, which the policy does not name, attests an image that is not its own, or the image passed through hands that nobody reviewed.",
+		Fix:      "find out who signed the other provenance, and why; if that builder is expected, add it to provenance.by or allowDisagreement",
+		Since:    "0.1",
+		Controls: []string{"SR-4(3)", "SR-11"},
+		inForce:  hasProvenance,
 		image: func(j *judgement) result {
 			if len(j.candidates) == 0 {
 				return j.dependent()

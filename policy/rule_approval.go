@@ -14,13 +14,14 @@ func approvalRules() []Rule { return []Rule{imageApproved(), imageDistrusted(), 
 
 func imageApproved() Rule {
 	return Rule{
-		ID:      "image.approved",
-		Title:   "this digest is not, or no longer, taken on trust",
-		Why:     "Some images have no evidence and never will. Naming the digest, who answers for it and until when keeps the exception visible and small; a looser policy would let in everything else, too.",
-		Fix:     "get evidence for the image, or have its owner renew the approval after a review",
-		Since:   "0.1",
-		inForce: func(p *loaded) bool { return len(p.spec.Approved) > 0 },
-		image:   checkApproved,
+		ID:       "image.approved",
+		Title:    "this digest is not, or no longer, taken on trust",
+		Why:      "Some images have no evidence and never will. Naming the digest, who answers for it and until when keeps the exception visible and small; a looser policy would let in everything else, too.",
+		Fix:      "get evidence for the image, or have its owner renew the approval after a review",
+		Since:    "0.1",
+		Controls: []string{"CM-7(5)", "RA-7"},
+		inForce:  func(p *loaded) bool { return len(p.spec.Approved) > 0 },
+		image:    checkApproved,
 	}
 }
 
@@ -71,13 +72,14 @@ func underApproval(r Rule) bool {
 
 func imageDistrusted() Rule {
 	return Rule{
-		ID:      "image.distrusted",
-		Title:   "something that is said of this image is distrusted",
-		Why:     "A stolen key, a compromised run or a poisoned commit leaves evidence that verifies for ever. Only a list of what is known to be bad takes it back.",
-		Fix:     "rebuild the image from what is not distrusted, and find out how far the incident reached",
-		Since:   "0.1",
-		inForce: func(p *loaded) bool { return len(p.distrust) > 0 },
-		image:   checkDistrusted,
+		ID:       "image.distrusted",
+		Title:    "something that is said of this image is distrusted",
+		Why:      "A stolen key, a compromised run or a poisoned commit leaves evidence that verifies for ever. Only a list of what is known to be bad takes it back.",
+		Fix:      "rebuild the image from what is not distrusted, and find out how far the incident reached",
+		Since:    "0.1",
+		Controls: []string{"IR-4", "SI-5"},
+		inForce:  func(p *loaded) bool { return len(p.distrust) > 0 },
+		image:    checkDistrusted,
 	}
 }
 
@@ -233,12 +235,13 @@ func plainName(name string) string {
 
 func policyAlternative() Rule {
 	return Rule{
-		ID:      "policy.alternative",
-		Title:   "none of the alternatives of the policy is met as a whole",
-		Why:     "Alternatives that could be met by halves would be none: the builder of the one and the signature of the other are no way in which anybody makes images.",
-		Fix:     "see what the nearest alternative lacks",
-		Since:   "0.1",
-		inForce: func(p *loaded) bool { return p.alternative != "" },
+		ID:       "policy.alternative",
+		Title:    "none of the alternatives of the policy is met as a whole",
+		Why:      "Alternatives that could be met by halves would be none: the builder of the one and the signature of the other are no way in which anybody makes images.",
+		Fix:      "see what the nearest alternative lacks",
+		Since:    "0.1",
+		Controls: []string{"CM-7(5)"},
+		inForce:  func(p *loaded) bool { return p.alternative != "" },
 		// The outcome is that of all other rules together; see judge.
 		image: func(*judgement) result { return result{outcome: stemma.NotApplicable} },
 	}

@@ -12,13 +12,14 @@ import (
 
 func attestationsPresent() Rule {
 	return Rule{
-		ID:      "attestations.present",
-		Title:   "an attestation that is required of this image is missing",
-		Why:     "A review or a test that nobody can show was not done. An attestation of another type by the right signer, or of the right type by a stranger, says nothing of it (CVE-2022-35929).",
-		Fix:     "have an identity that attestations.by names attest what is required of this very digest",
-		Since:   "0.1",
-		inForce: func(p *loaded) bool { return len(p.spec.Attestations) > 0 },
-		image:   checkAttestations,
+		ID:       "attestations.present",
+		Title:    "an attestation that is required of this image is missing",
+		Why:      "A review or a test that nobody can show was not done. An attestation of another type by the right signer, or of the right type by a stranger, says nothing of it (CVE-2022-35929).",
+		Fix:      "have an identity that attestations.by names attest what is required of this very digest",
+		Since:    "0.1",
+		Controls: []string{"CM-3", "SA-11"},
+		inForce:  func(p *loaded) bool { return len(p.spec.Attestations) > 0 },
+		image:    checkAttestations,
 	}
 }
 

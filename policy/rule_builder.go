@@ -9,13 +9,14 @@ import (
 
 func builderApproved() Rule {
 	return Rule{
-		ID:      "builder.approved",
-		Title:   "built by a workflow or key that this policy does not accept",
-		Why:     "Anybody can run a build and get a valid signature for it. What counts is whose build it was, and that is read from the signer, never from the text of the provenance.",
-		Fix:     "deploy an image from the accepted builder; if this builder should be accepted, add it to provenance.by after a review",
-		Since:   "0.1",
-		inForce: hasProvenance,
-		each:    checkBuilder,
+		ID:       "builder.approved",
+		Title:    "built by a workflow or key that this policy does not accept",
+		Why:      "Anybody can run a build and get a valid signature for it. What counts is whose build it was, and that is read from the signer, never from the text of the provenance.",
+		Fix:      "deploy an image from the accepted builder; if this builder should be accepted, add it to provenance.by after a review",
+		Since:    "0.1",
+		Controls: []string{"CM-14", "SA-10", "SR-4"},
+		inForce:  hasProvenance,
+		each:     checkBuilder,
 	}
 }
 
@@ -84,11 +85,12 @@ func explainDifference(d difference) string {
 
 func builderTrigger() Rule {
 	return Rule{
-		ID:    "builder.trigger",
-		Title: "the build was started by an event or a trigger that is not accepted",
-		Why:   "pull_request_target, workflow_run and issue events run with the repository's rights on input that strangers write; builds started by them have released malware under the right workflow's name.",
-		Fix:   "deploy an image that was built by an accepted event, such as a push or a release",
-		Since: "0.1",
+		ID:       "builder.trigger",
+		Title:    "the build was started by an event or a trigger that is not accepted",
+		Why:      "pull_request_target, workflow_run and issue events run with the repository's rights on input that strangers write; builds started by them have released malware under the right workflow's name.",
+		Fix:      "deploy an image that was built by an accepted event, such as a push or a release",
+		Since:    "0.1",
+		Controls: []string{"CM-3", "CM-5", "SA-10"},
 		inForce: func(p *loaded) bool {
 			return p.asksBuilder(func(b Builder) bool {
 				return len(b.form().controls().events) > 0 || b.CloudBuild != nil && len(b.CloudBuild.Triggers) > 0
@@ -113,11 +115,12 @@ func builderTrigger() Rule {
 
 func builderRunner() Rule {
 	return Rule{
-		ID:    "builder.runner",
-		Title: "the build ran on a kind of machine that is not accepted",
-		Why:   "A self-hosted runner keeps its state between builds, and whoever once ran a job on it can wait there for the next.",
-		Fix:   "build on an accepted runner",
-		Since: "0.1",
+		ID:       "builder.runner",
+		Title:    "the build ran on a kind of machine that is not accepted",
+		Why:      "A self-hosted runner keeps its state between builds, and whoever once ran a job on it can wait there for the next.",
+		Fix:      "build on an accepted runner",
+		Since:    "0.1",
+		Controls: []string{"SA-15", "SR-3"},
 		inForce: func(p *loaded) bool {
 			return p.asksBuilder(func(b Builder) bool { return b.form().controls().runner != "" })
 		},

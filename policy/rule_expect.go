@@ -14,11 +14,12 @@ func expectRules() []Rule { return []Rule{provenanceExpected()} }
 
 func provenanceExpected() Rule {
 	return Rule{
-		ID:    "provenance.expected",
-		Title: "this deployment expects another build",
-		Why:   "A policy accepts every build of a project, old ones and other branches' included. Only who deploys knows which one is meant: an image that was exchanged for another good one passes everything else.",
-		Fix:   "deploy the image of the build that is expected, or correct the expectation",
-		Since: "0.1",
+		ID:       "provenance.expected",
+		Title:    "this deployment expects another build",
+		Why:      "A policy accepts every build of a project, old ones and other branches' included. Only who deploys knows which one is meant: an image that was exchanged for another good one passes everything else.",
+		Fix:      "deploy the image of the build that is expected, or correct the expectation",
+		Since:    "0.1",
+		Controls: []string{"CM-3", "SI-7"},
 		// It is no policy that asks for it.
 		inForce: func(*loaded) bool { return false },
 		asked:   func(at stemma.Situation) bool { return len(at.Expect) > 0 },

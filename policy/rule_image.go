@@ -11,11 +11,12 @@ import (
 
 func imageAuthentic() Rule {
 	return Rule{
-		ID:    "image.authentic",
-		Title: "nothing authentic is about this image",
-		Why:   "Without a signature or a provenance whose subject is this very digest, the image could come from anywhere; evidence about another artifact of the same repository or build says nothing about it.",
-		Fix:   "deploy the image that the release job built and attested, by digest; if it should be attested, check that the job ran its attestation step",
-		Since: "0.1",
+		ID:       "image.authentic",
+		Title:    "nothing authentic is about this image",
+		Why:      "Without a signature or a provenance whose subject is this very digest, the image could come from anywhere; evidence about another artifact of the same repository or build says nothing about it.",
+		Fix:      "deploy the image that the release job built and attested, by digest; if it should be attested, check that the job ran its attestation step",
+		Since:    "0.1",
+		Controls: []string{"CM-14", "SI-7(15)", "SR-11"},
 		// What else is attested about an image says something of it and releases nothing (CVE-2022-35929): a policy that asks
 		// for no more than that has rules of its own for it.
 		inForce: func(p *loaded) bool {

@@ -30,6 +30,7 @@ type inputList struct {
 	title    string
 	why      string
 	fix      string
+	controls []string
 }
 
 func inputLists() []inputList {
@@ -39,37 +40,42 @@ func inputLists() []inputList {
 			"built from or with an image that is not accepted",
 			"What the base image holds, the built one holds; and an image that only a stage used could have written anything into it.",
 			"build from an accepted image, or add the repository to inputs.images after a review",
+			[]string{"SR-3", "SR-4(4)", "SR-11"},
 		},
 		{
 			stemma.InputGit, "git", "git input", func(i *Inputs) []Pattern { return i.Git },
 			"a repository went into the build that is not accepted",
 			"A second repository that the build clones is source code, too, and no review of the first one saw it.",
 			"build without it, or add the repository to inputs.git after a review",
+			[]string{"SR-3", "SR-4(4)"},
 		},
 		{
 			stemma.InputHTTP, "http", "http input", func(i *Inputs) []Pattern { return i.HTTP },
 			"a file was fetched from an address that is not accepted",
 			"Whoever controls the server controls what the next build gets from it.",
 			"fetch it from an accepted place, or add the address to inputs.http after a review",
+			[]string{"SI-7", "SR-3"},
 		},
 		{
 			stemma.InputAction, "actions", "action", func(i *Inputs) []Pattern { return i.Actions },
 			"an action, workflow or task took part in the build that is not accepted",
 			"An action runs with the rights of the job: one that was taken over has put code into what thousands of projects released.",
 			"build without it, or add its repository to inputs.actions after a review",
+			[]string{"SA-15", "SR-3"},
 		},
 		{
 			stemma.InputPackage, "packages", "package", func(i *Inputs) []Pattern { return i.Packages },
 			"a package came from a host, or has a name, that is not accepted",
 			"A public registry that holds a package under the name of an internal one is asked first by some tools (dependency confusion).",
 			"fetch packages through an accepted host, or add the host or the package URL to inputs.packages after a review",
+			[]string{"SR-3", "SR-11"},
 		},
 	}
 }
 
 func (l inputList) rule() Rule {
 	return Rule{
-		ID: "inputs." + l.key, Title: l.title, Why: l.why, Fix: l.fix, Since: "0.1",
+		ID: "inputs." + l.key, Title: l.title, Why: l.why, Fix: l.fix, Since: "0.1", Controls: l.controls,
 		inForce: hasInputs(func(i *Inputs) bool { return len(l.patterns(i)) > 0 }),
 		each:    l.check,
 	}
@@ -91,12 +97,13 @@ func listed(i *Inputs) bool {
 
 func inputsPresent() Rule {
 	return Rule{
-		ID:      "inputs.present",
-		Title:   "the provenance names no inputs at all",
-		Why:     "A list that is compared with nothing would always be met: a builder that leaves its dependencies out would pass every one (GHSA-vmvj).",
-		Fix:     "build with a builder that names what it resolved (docker buildx build --provenance=mode=max), or remove the inputs block for this builder",
-		Since:   "0.1",
-		inForce: hasInputs(constrained),
+		ID:       "inputs.present",
+		Title:    "the provenance names no inputs at all",
+		Why:      "A list that is compared with nothing would always be met: a builder that leaves its dependencies out would pass every one (GHSA-vmvj).",
+		Fix:      "build with a builder that names what it resolved (docker buildx build --provenance=mode=max), or remove the inputs block for this builder",
+		Since:    "0.1",
+		Controls: []string{"SR-4(4)"},
+		inForce:  hasInputs(constrained),
 		each: func(_ *judgement, c *candidate) result {
 			if n := len(c.provenance.Inputs); n > 0 {
 				return pass(count(n, "input"), c.provenance.Bundle)

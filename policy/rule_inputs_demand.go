@@ -12,11 +12,12 @@ const allOfKind = "every input of the kinds that a list is written for"
 
 func inputsUnreported() Rule {
 	return Rule{
-		ID:    "inputs.unreported",
-		Title: "the builder does not name all inputs of a kind that a list is written for",
-		Why:   "Most builders name some of what they use: GitHub's attestations name no action, package or base image. A list of what is accepted says nothing about what is not named, and must not look as if it did.",
-		Fix:   "build with a builder that names these inputs; to refuse what is not named, set inputs.unreported: refuse",
-		Since: "0.1",
+		ID:       "inputs.unreported",
+		Title:    "the builder does not name all inputs of a kind that a list is written for",
+		Why:      "Most builders name some of what they use: GitHub's attestations name no action, package or base image. A list of what is accepted says nothing about what is not named, and must not look as if it did.",
+		Fix:      "build with a builder that names these inputs; to refuse what is not named, set inputs.unreported: refuse",
+		Since:    "0.1",
+		Controls: []string{"CM-8", "SR-4(4)"},
 		inForce: hasInputs(func(i *Inputs) bool {
 			return listed(i) && i.Unreported != UnreportedIgnore && i.Unreported != UnreportedRefuse
 		}),
@@ -45,12 +46,13 @@ func inputsUnreported() Rule {
 
 func inputsComplete() Rule {
 	return Rule{
-		ID:      "inputs.complete",
-		Title:   "the builder does not name all inputs of a kind that a list is written for, and the policy refuses that",
-		Why:     "What a builder leaves out of its dependencies is in the image and in no list: where a list is meant to keep something out, silence is no proof of absence.",
-		Fix:     "build with a builder that names these inputs; or, if they may stay unknown, set inputs.unreported to warn",
-		Since:   "0.1",
-		inForce: hasInputs(func(i *Inputs) bool { return listed(i) && i.Unreported == UnreportedRefuse }),
+		ID:       "inputs.complete",
+		Title:    "the builder does not name all inputs of a kind that a list is written for, and the policy refuses that",
+		Why:      "What a builder leaves out of its dependencies is in the image and in no list: where a list is meant to keep something out, silence is no proof of absence.",
+		Fix:      "build with a builder that names these inputs; or, if they may stay unknown, set inputs.unreported to warn",
+		Since:    "0.1",
+		Controls: []string{"CM-8", "SR-4(4)"},
+		inForce:  hasInputs(func(i *Inputs) bool { return listed(i) && i.Unreported == UnreportedRefuse }),
 		each: func(j *judgement, c *candidate) result {
 			if len(c.provenance.Inputs) == 0 {
 				return withoutInputs("inputs.unreported")
@@ -97,12 +99,13 @@ func (j *judgement) unreported(c *candidate) []string {
 
 func inputsDigests() Rule {
 	return Rule{
-		ID:      "inputs.digests",
-		Title:   "an input is not named by its digest",
-		Why:     "A tag, a branch or a version is what somebody can point elsewhere tomorrow: nobody can say afterwards what went in, and whoever moves the tag of an action is in every build.",
-		Fix:     "pin images by digest and actions and repositories by commit",
-		Since:   "0.1",
-		inForce: hasInputs(func(i *Inputs) bool { return i.Digests != "" }),
+		ID:       "inputs.digests",
+		Title:    "an input is not named by its digest",
+		Why:      "A tag, a branch or a version is what somebody can point elsewhere tomorrow: nobody can say afterwards what went in, and whoever moves the tag of an action is in every build.",
+		Fix:      "pin images by digest and actions and repositories by commit",
+		Since:    "0.1",
+		Controls: []string{"CM-2", "SI-7"},
+		inForce:  hasInputs(func(i *Inputs) bool { return i.Digests != "" }),
 		each: func(_ *judgement, c *candidate) result {
 			return judgeInputs(c, "inputs.digests", stemma.ReasonUnpinned, "a digest of each, of repositories a commit", func(in *stemma.Input) bool { return !in.Pinned() })
 		},
@@ -111,12 +114,13 @@ func inputsDigests() Rule {
 
 func inputsDeclared() Rule {
 	return Rule{
-		ID:      "inputs.declared",
-		Title:   "a step of the build used something that the dependencies do not name",
-		Why:     "What is fetched beside the declared dependencies is in the image and in no list that anybody checks.",
-		Fix:     "declare it, so that the builder resolves and names it",
-		Since:   "0.1",
-		inForce: hasInputs(func(i *Inputs) bool { return i.Declared != "" }),
+		ID:       "inputs.declared",
+		Title:    "a step of the build used something that the dependencies do not name",
+		Why:      "What is fetched beside the declared dependencies is in the image and in no list that anybody checks.",
+		Fix:      "declare it, so that the builder resolves and names it",
+		Since:    "0.1",
+		Controls: []string{"SR-4(4)"},
+		inForce:  hasInputs(func(i *Inputs) bool { return i.Declared != "" }),
 		each: func(_ *judgement, c *candidate) result {
 			const path, want = "inputs.declared", "steps that use declared inputs only"
 			r := judgeInputs(c, path, stemma.ReasonUndeclared, want, func(in *stemma.Input) bool { return in.Undeclared })
@@ -158,13 +162,14 @@ const (
 
 func inputsParameters() Rule {
 	return Rule{
-		ID:      "inputs.parameters",
-		Title:   "the build was given a parameter that is not accepted",
-		Why:     "A parameter that the tenant sets can change what is built as much as a commit can, and no review sees it. Of a key that the build type does not define, nobody knows what it does (SLSA: external parameters must be checked).",
-		Fix:     "build without it, or add its name to inputs.parameters.allow after a review of what it does",
-		Since:   "0.1",
-		inForce: hasInputs(func(*Inputs) bool { return true }),
-		each:    checkParameters,
+		ID:       "inputs.parameters",
+		Title:    "the build was given a parameter that is not accepted",
+		Why:      "A parameter that the tenant sets can change what is built as much as a commit can, and no review sees it. Of a key that the build type does not define, nobody knows what it does (SLSA: external parameters must be checked).",
+		Fix:      "build without it, or add its name to inputs.parameters.allow after a review of what it does",
+		Since:    "0.1",
+		Controls: []string{"CM-6"},
+		inForce:  hasInputs(func(*Inputs) bool { return true }),
+		each:     checkParameters,
 	}
 }
 
@@ -205,13 +210,14 @@ func checkParameters(j *judgement, c *candidate) result {
 
 func inputsHermetic() Rule {
 	return Rule{
-		ID:      "inputs.hermetic",
-		Title:   "the build was not without network",
-		Why:     "A step with network can fetch anything, and what it fetched stands nowhere. Only the builder can say that there was none: a tenant who says so may have written it.",
-		Fix:     "build with the network switched off for everything but declared inputs, on a builder that says so",
-		Since:   "0.1",
-		inForce: hasInputs(func(i *Inputs) bool { return i.Hermetic != "" }),
-		each:    checkHermetic,
+		ID:       "inputs.hermetic",
+		Title:    "the build was not without network",
+		Why:      "A step with network can fetch anything, and what it fetched stands nowhere. Only the builder can say that there was none: a tenant who says so may have written it.",
+		Fix:      "build with the network switched off for everything but declared inputs, on a builder that says so",
+		Since:    "0.1",
+		Controls: []string{"SA-15", "SC-7"},
+		inForce:  hasInputs(func(i *Inputs) bool { return i.Hermetic != "" }),
+		each:     checkHermetic,
 	}
 }
 

@@ -13,12 +13,13 @@ func hasProvenance(p *loaded) bool { return p.spec.Provenance != nil }
 
 func provenancePresent() Rule {
 	return Rule{
-		ID:      "provenance.present",
-		Title:   "no authenticated provenance is about this image",
-		Why:     "Provenance is the only statement of how the image was made. Without one, who built it, from which source and under which controls is a guess.",
-		Fix:     "build the image with a workflow that attests it, or deploy a digest that was attested",
-		Since:   "0.1",
-		inForce: hasProvenance,
+		ID:       "provenance.present",
+		Title:    "no authenticated provenance is about this image",
+		Why:      "Provenance is the only statement of how the image was made. Without one, who built it, from which source and under which controls is a guess.",
+		Fix:      "build the image with a workflow that attests it, or deploy a digest that was attested",
+		Since:    "0.1",
+		Controls: []string{"SR-4"},
+		inForce:  hasProvenance,
 		image: func(j *judgement) result {
 			if len(j.candidates) == 0 {
 				r := j.missing(stemma.ReasonNoProvenance, "a signed SLSA provenance about "+j.evidence.Image.Digest.Short(), "provenance")
@@ -35,12 +36,13 @@ func provenancePresent() Rule {
 
 func provenanceFormat() Rule {
 	return Rule{
-		ID:      "provenance.format",
-		Title:   "the provenance has a format that this policy does not accept",
-		Why:     "A policy that reads a format it was not written for may look at fields that mean something else there.",
-		Fix:     "add the format to provenance.formats, or attest in an accepted one",
-		Since:   "0.1",
-		inForce: func(p *loaded) bool { return p.spec.Provenance != nil && len(p.spec.Provenance.Formats) > 0 },
+		ID:       "provenance.format",
+		Title:    "the provenance has a format that this policy does not accept",
+		Why:      "A policy that reads a format it was not written for may look at fields that mean something else there.",
+		Fix:      "add the format to provenance.formats, or attest in an accepted one",
+		Since:    "0.1",
+		Controls: []string{"SR-4"},
+		inForce:  func(p *loaded) bool { return p.spec.Provenance != nil && len(p.spec.Provenance.Formats) > 0 },
 		each: func(j *judgement, c *candidate) result {
 			if slices.Contains(j.spec.Provenance.Formats, c.provenance.Format) {
 				return pass(c.provenance.Format, c.provenance.Bundle)
@@ -55,12 +57,13 @@ func provenanceFormat() Rule {
 
 func provenanceLevel() Rule {
 	return Rule{
-		ID:      "provenance.level",
-		Title:   "the build has a lower SLSA level than required",
-		Why:     "Below level 3 the tenant of the builder can influence what the provenance says; below level 2 anybody can write it.",
-		Fix:     "build with a reusable workflow in a repository of its own, and credit that builder with level 3 in the policy once it was reviewed",
-		Since:   "0.1",
-		inForce: func(p *loaded) bool { return p.spec.Provenance != nil && p.spec.Provenance.Level > 0 },
+		ID:       "provenance.level",
+		Title:    "the build has a lower SLSA level than required",
+		Why:      "Below level 3 the tenant of the builder can influence what the provenance says; below level 2 anybody can write it.",
+		Fix:      "build with a reusable workflow in a repository of its own, and credit that builder with level 3 in the policy once it was reviewed",
+		Since:    "0.1",
+		Controls: []string{"SR-3", "SR-4"},
+		inForce:  func(p *loaded) bool { return p.spec.Provenance != nil && p.spec.Provenance.Level > 0 },
 		each: func(j *judgement, c *candidate) result {
 			level, why := j.level(c)
 			want := fmt.Sprintf("SLSA Build L%d", j.spec.Provenance.Level)
@@ -83,12 +86,13 @@ func provenanceLevel() Rule {
 
 func provenanceAge() Rule {
 	return Rule{
-		ID:      "provenance.age",
-		Title:   "the provenance is older than allowed",
-		Why:     "A registry can serve last year's image with last year's valid evidence; everything about it verifies, and every hole found since is in it.",
-		Fix:     "rebuild the image",
-		Since:   "0.1",
-		inForce: func(p *loaded) bool { return p.spec.Provenance != nil && p.spec.Provenance.MaxAge > 0 },
+		ID:       "provenance.age",
+		Title:    "the provenance is older than allowed",
+		Why:      "A registry can serve last year's image with last year's valid evidence; everything about it verifies, and every hole found since is in it.",
+		Fix:      "rebuild the image",
+		Since:    "0.1",
+		Controls: []string{"SI-2"},
+		inForce:  func(p *loaded) bool { return p.spec.Provenance != nil && p.spec.Provenance.MaxAge > 0 },
 		each: func(j *judgement, c *candidate) result {
 			limit := j.spec.Provenance.MaxAge
 			want := "not older than " + limit.String()
@@ -114,12 +118,13 @@ func provenanceAge() Rule {
 
 func provenanceConsistent() Rule {
 	return Rule{
-		ID:      "provenance.consistent",
-		Title:   "certificate and provenance contradict each other",
-		Why:     "The certificate carries what the identity provider knows of the run; the provenance carries what the job wrote. Where they differ, the provenance is about another run, or it lies.",
-		Fix:     "find out how this provenance was written; a genuine builder does not contradict its own certificate",
-		Since:   "0.1",
-		inForce: hasProvenance,
+		ID:       "provenance.consistent",
+		Title:    "certificate and provenance contradict each other",
+		Why:      "The certificate carries what the identity provider knows of the run; the provenance carries what the job wrote. Where they differ, the provenance is about another run, or it lies.",
+		Fix:      "find out how this provenance was written; a genuine builder does not contradict its own certificate",
+		Since:    "0.1",
+		Controls: []string{"AU-10", "SR-4(3)"},
+		inForce:  hasProvenance,
 		each: func(_ *judgement, c *candidate) result {
 			checked := 0
 			for _, f := range stemma.Fields() {
@@ -155,13 +160,14 @@ func (j *judgement) bundles() []stemma.Digest {
 
 func provenanceWhole() Rule {
 	return Rule{
-		ID:      "provenance.whole",
-		Title:   "no single provenance meets every requirement",
-		Why:     "Requirements that are met by parts of several statements are met by none: the builder of one build and the source of another are no origin of an image.",
-		Fix:     "deploy an image with one provenance that meets provenance and source alike",
-		Since:   "0.1",
-		inForce: hasProvenance,
-		image:   checkWhole,
+		ID:       "provenance.whole",
+		Title:    "no single provenance meets every requirement",
+		Why:      "Requirements that are met by parts of several statements are met by none: the builder of one build and the source of another are no origin of an image.",
+		Fix:      "deploy an image with one provenance that meets provenance and source alike",
+		Since:    "0.1",
+		Controls: []string{"SR-4"},
+		inForce:  hasProvenance,
+		image:    checkWhole,
 	}
 }
 

@@ -15,12 +15,13 @@ func hasSBOM(p *loaded) bool { return p.spec.SBOM != nil }
 
 func sbomPresent() Rule {
 	return Rule{
-		ID:      "sbom.present",
-		Title:   "no accepted bill of materials is about this image",
-		Why:     "A bill of materials that anybody could have written, or that is about another image, hides what is in this one from everybody who looks for it there.",
-		Fix:     "have an identity that sbom.by names attest an SBOM of this very digest",
-		Since:   "0.1",
-		inForce: hasSBOM,
+		ID:       "sbom.present",
+		Title:    "no accepted bill of materials is about this image",
+		Why:      "A bill of materials that anybody could have written, or that is about another image, hides what is in this one from everybody who looks for it there.",
+		Fix:      "have an identity that sbom.by names attest an SBOM of this very digest",
+		Since:    "0.1",
+		Controls: []string{"CM-8", "SR-4(4)"},
+		inForce:  hasSBOM,
 		image: func(j *judgement) result {
 			r := j.demand(j.sbomDemand())
 			if r.outcome == stemma.Pass {
@@ -259,11 +260,12 @@ func (j *judgement) partners() []*candidate {
 
 func sbomGenerator() Rule {
 	return read(Rule{
-		ID:    "sbom.generator",
-		Title: "the bill of materials was not made by an accepted tool",
-		Why:   "What a tool does not look for, its bill of materials does not list; an unknown one may have looked at nothing.",
-		Fix:   "make the SBOM with a tool that sbom.generators names",
-		Since: "0.1",
+		ID:       "sbom.generator",
+		Title:    "the bill of materials was not made by an accepted tool",
+		Why:      "What a tool does not look for, its bill of materials does not list; an unknown one may have looked at nothing.",
+		Fix:      "make the SBOM with a tool that sbom.generators names",
+		Since:    "0.1",
+		Controls: []string{"CM-8"},
 	})
 }
 
@@ -303,11 +305,12 @@ func toolName(tool string) string {
 
 func sbomSubject() Rule {
 	return read(Rule{
-		ID:    "sbom.subject",
-		Title: "the bill of materials does not describe this image",
-		Why:   "An SBOM that was made of another image and attested of this one lists what is not in it, and not what is.",
-		Fix:   "make the SBOM of the image by digest, after it was pushed",
-		Since: "0.1",
+		ID:       "sbom.subject",
+		Title:    "the bill of materials does not describe this image",
+		Why:      "An SBOM that was made of another image and attested of this one lists what is not in it, and not what is.",
+		Fix:      "make the SBOM of the image by digest, after it was pushed",
+		Since:    "0.1",
+		Controls: []string{"CM-8", "SI-7"},
 	})
 }
 
@@ -352,11 +355,12 @@ func (j *judgement) related(d stemma.Digest) bool {
 
 func sbomElements() Rule {
 	return read(Rule{
-		ID:    "sbom.elements",
-		Title: "the bill of materials lacks elements that are required",
-		Why:   "A component without supplier, version or identifier cannot be looked up when a vulnerability is published; without relationships and time nobody knows what the list covers.",
-		Fix:   "make the SBOM with a tool and settings that state the minimum elements (NTIA, 2021)",
-		Since: "0.1",
+		ID:       "sbom.elements",
+		Title:    "the bill of materials lacks elements that are required",
+		Why:      "A component without supplier, version or identifier cannot be looked up when a vulnerability is published; without relationships and time nobody knows what the list covers.",
+		Fix:      "make the SBOM with a tool and settings that state the minimum elements (NTIA, 2021)",
+		Since:    "0.1",
+		Controls: []string{"CM-8"},
 	})
 }
 
@@ -403,13 +407,14 @@ func checkElements(_ *judgement, b *bill) result {
 
 func sbomWhole() Rule {
 	return Rule{
-		ID:      "sbom.whole",
-		Title:   "no single bill of materials meets every requirement",
-		Why:     "Requirements that are met by parts of several documents are met by none: a list of another image with the right generator and a right one by an unknown tool say nothing together.",
-		Fix:     "attest one SBOM that meets the whole sbom block",
-		Since:   "0.1",
-		inForce: hasSBOM,
-		image:   checkBillWhole,
+		ID:       "sbom.whole",
+		Title:    "no single bill of materials meets every requirement",
+		Why:      "Requirements that are met by parts of several documents are met by none: a list of another image with the right generator and a right one by an unknown tool say nothing together.",
+		Fix:      "attest one SBOM that meets the whole sbom block",
+		Since:    "0.1",
+		Controls: []string{"CM-8"},
+		inForce:  hasSBOM,
+		image:    checkBillWhole,
 	}
 }
 

@@ -10,11 +10,12 @@ import (
 
 func sbomBase() Rule {
 	return read(Rule{
-		ID:    "sbom.base",
-		Title: "bill of materials and provenance name different base images",
-		Why:   "Where the two disagree about what the image stands on, one of them is about another build, or somebody exchanged the base.",
-		Fix:   "find out on which base the image was built; make the SBOM of the image that was pushed",
-		Since: "0.1",
+		ID:       "sbom.base",
+		Title:    "bill of materials and provenance name different base images",
+		Why:      "Where the two disagree about what the image stands on, one of them is about another build, or somebody exchanged the base.",
+		Fix:      "find out on which base the image was built; make the SBOM of the image that was pushed",
+		Since:    "0.1",
+		Controls: []string{"CM-8", "SR-4(4)"},
 	})
 }
 
@@ -90,11 +91,12 @@ func digestList(digests []stemma.Digest) string {
 
 func sbomPackages() Rule {
 	return read(Rule{
-		ID:    "sbom.packages",
-		Title: "bill of materials and provenance name different dependencies",
-		Why:   "What went into the build and is not on the list was left out of it, and what is on the list and went into no build came from elsewhere.",
-		Fix:   "make the SBOM of the image that this provenance is about; a dependency that it lacks was hidden or removed",
-		Since: "0.1",
+		ID:       "sbom.packages",
+		Title:    "bill of materials and provenance name different dependencies",
+		Why:      "What went into the build and is not on the list was left out of it, and what is on the list and went into no build came from elsewhere.",
+		Fix:      "make the SBOM of the image that this provenance is about; a dependency that it lacks was hidden or removed",
+		Since:    "0.1",
+		Controls: []string{"CM-8", "SR-4(4)"},
 	})
 }
 

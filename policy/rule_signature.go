@@ -12,13 +12,14 @@ import (
 
 func signatureBy() Rule {
 	return Rule{
-		ID:      "signature.by",
-		Title:   "the image is not signed by those who must sign it",
-		Why:     "A signature of the image says that somebody released this very digest. An attestation of another type, such as an SBOM, says something about the image and does not release it (CVE-2022-35929).",
-		Fix:     "have it signed by an identity that signature.by names, after the review that this signature stands for",
-		Since:   "0.1",
-		inForce: func(p *loaded) bool { return p.spec.Signature != nil },
-		image:   checkSignature,
+		ID:       "signature.by",
+		Title:    "the image is not signed by those who must sign it",
+		Why:      "A signature of the image says that somebody released this very digest. An attestation of another type, such as an SBOM, says something about the image and does not release it (CVE-2022-35929).",
+		Fix:      "have it signed by an identity that signature.by names, after the review that this signature stands for",
+		Since:    "0.1",
+		Controls: []string{"CM-14", "SI-7(15)"},
+		inForce:  func(p *loaded) bool { return p.spec.Signature != nil },
+		image:    checkSignature,
 	}
 }
 

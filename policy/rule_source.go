@@ -10,12 +10,13 @@ import (
 
 func sourceRepository() Rule {
 	return Rule{
-		ID:      "source.repository",
-		Title:   "built from another repository than this image belongs to",
-		Why:     "A trusted reusable workflow builds for whoever calls it: only the source repository ties an image to its project, and a fork passes every other check.",
-		Fix:     "deploy an image that was built from the expected repository; if it moved, change source.repository or add an exception",
-		Since:   "0.1",
-		inForce: func(p *loaded) bool { return p.spec.Source != nil },
+		ID:       "source.repository",
+		Title:    "built from another repository than this image belongs to",
+		Why:      "A trusted reusable workflow builds for whoever calls it: only the source repository ties an image to its project, and a fork passes every other check.",
+		Fix:      "deploy an image that was built from the expected repository; if it moved, change source.repository or add an exception",
+		Since:    "0.1",
+		Controls: []string{"SA-10", "SR-4"},
+		inForce:  func(p *loaded) bool { return p.spec.Source != nil },
 		each: func(j *judgement, c *candidate) result {
 			want, vars, path := j.spec.Source.Repository, j.vars, "source.repository"
 			for i, e := range j.spec.Source.Exceptions {
@@ -35,12 +36,13 @@ func sourceRepository() Rule {
 
 func sourceRef() Rule {
 	return Rule{
-		ID:      "source.ref",
-		Title:   "built from a ref that is not accepted",
-		Why:     "Branch protection and reviews guard some refs only; anybody who can push can build any other.",
-		Fix:     "deploy an image that was built from an accepted branch or tag",
-		Since:   "0.1",
-		inForce: func(p *loaded) bool { return p.spec.Source != nil && len(p.spec.Source.Refs) > 0 },
+		ID:       "source.ref",
+		Title:    "built from a ref that is not accepted",
+		Why:      "Branch protection and reviews guard some refs only; anybody who can push can build any other.",
+		Fix:      "deploy an image that was built from an accepted branch or tag",
+		Since:    "0.1",
+		Controls: []string{"CM-3", "CM-5", "SA-10"},
+		inForce:  func(p *loaded) bool { return p.spec.Source != nil && len(p.spec.Source.Refs) > 0 },
 		each: func(j *judgement, c *candidate) result {
 			refs := make([]string, len(j.spec.Source.Refs))
 			for i, r := range j.spec.Source.Refs {
@@ -60,11 +62,12 @@ func sourceRef() Rule {
 
 func sourceIdentity() Rule {
 	return Rule{
-		ID:    "source.identity",
-		Title: "the source repository, or its owner, has another number than accepted",
-		Why:   "A name is given away when an account is renamed or deleted, and whoever takes it builds under it. The number of a repository and of its owner is never given twice.",
-		Fix:   "deploy an image that was built from the very repository that source.repositoryIDs and source.ownerIDs mean; if it was recreated, add its new number after a review",
-		Since: "0.1",
+		ID:       "source.identity",
+		Title:    "the source repository, or its owner, has another number than accepted",
+		Why:      "A name is given away when an account is renamed or deleted, and whoever takes it builds under it. The number of a repository and of its owner is never given twice.",
+		Fix:      "deploy an image that was built from the very repository that source.repositoryIDs and source.ownerIDs mean; if it was recreated, add its new number after a review",
+		Since:    "0.1",
+		Controls: []string{"SR-4", "SR-11"},
 		inForce: func(p *loaded) bool {
 			return p.spec.Source != nil && len(p.spec.Source.RepositoryIDs)+len(p.spec.Source.OwnerIDs) > 0
 		},

@@ -21,13 +21,14 @@ func severities() []string {
 
 func vulnerabilitiesScanned() Rule {
 	return Rule{
-		ID:      "vulnerabilities.scanned",
-		Title:   "no accepted and recent vulnerability scan is about this image",
-		Why:     "An image without findings may be one that nobody looked at, or looked at before the vulnerability was known.",
-		Fix:     "scan the image again with a current database, and have an identity that vulnerabilities.by names attest the result",
-		Since:   "0.1",
-		inForce: hasVulnerabilities,
-		image:   func(j *judgement) result { return j.demand(j.scanDemand()) },
+		ID:       "vulnerabilities.scanned",
+		Title:    "no accepted and recent vulnerability scan is about this image",
+		Why:      "An image without findings may be one that nobody looked at, or looked at before the vulnerability was known.",
+		Fix:      "scan the image again with a current database, and have an identity that vulnerabilities.by names attest the result",
+		Since:    "0.1",
+		Controls: []string{"RA-5"},
+		inForce:  hasVulnerabilities,
+		image:    func(j *judgement) result { return j.demand(j.scanDemand()) },
 	}
 }
 
@@ -115,13 +116,14 @@ func notUnderstood(s *stemma.Scan) string {
 
 func vulnerabilitiesNone() Rule {
 	return Rule{
-		ID:      "vulnerabilities.none",
-		Title:   "the image has vulnerabilities that are not accepted",
-		Why:     "A vulnerability that is known is used within days. Every accepted scan that is recent counts: a clean one does not silence another that found something.",
-		Fix:     "rebuild the image with what mends them; or, if they do not affect it, have a signer that vulnerabilities.vex names say so",
-		Since:   "0.1",
-		inForce: hasVulnerabilities,
-		image:   checkVulnerable,
+		ID:       "vulnerabilities.none",
+		Title:    "the image has vulnerabilities that are not accepted",
+		Why:      "A vulnerability that is known is used within days. Every accepted scan that is recent counts: a clean one does not silence another that found something.",
+		Fix:      "rebuild the image with what mends them; or, if they do not affect it, have a signer that vulnerabilities.vex names say so",
+		Since:    "0.1",
+		Controls: []string{"RA-5", "SI-2"},
+		inForce:  hasVulnerabilities,
+		image:    checkVulnerable,
 	}
 }
 

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -172,8 +173,20 @@ func TestRules(t *testing.T) {
 				t.Errorf("%s has no case that ends in %s", r.ID, o)
 			}
 		}
-		if r.Title == "" || r.Why == "" || r.Fix == "" || r.Since == "" {
-			t.Errorf("%s lacks title, why, fix or since", r.ID)
+		if r.Title == "" || r.Why == "" || r.Fix == "" || r.Since == "" || len(r.Controls) == 0 {
+			t.Errorf("%s lacks title, why, fix, since or controls", r.ID)
+		}
+		for i, control := range r.Controls {
+			var family string
+			var number, enhancement int
+			n, _ := fmt.Sscanf(strings.ReplaceAll(control, "-", " "), "%2s %d(%d)", &family, &number, &enhancement)
+			back := fmt.Sprintf("%s-%d", family, number)
+			if n == 3 {
+				back += fmt.Sprintf("(%d)", enhancement)
+			}
+			if n < 2 || back != control || strings.ToUpper(family) != family || slices.Contains(r.Controls[:i], control) {
+				t.Errorf("%s: %q is no control, or stands twice", r.ID, control)
+			}
 		}
 		kinds := 0
 		for _, is := range []bool{r.image != nil, r.each != nil, r.platforms != nil} {

@@ -86,7 +86,7 @@ func (a *app) explainRule(id string) error {
 		if r.ID == id {
 			p := colours(a.stdout)
 			fmt.Fprintf(a.stdout, "%s\n", p.bold(r.ID))
-			fmt.Fprintf(a.stdout, "  fails  when %s\n  why    %s\n  fix    %s\n  since  %s\n", r.Title, r.Why, r.Fix, r.Since)
+			fmt.Fprintf(a.stdout, "  fails     when %s\n  why       %s\n  fix       %s\n  controls  %s (NIST SP 800-53 Rev. 5)\n  since     %s\n", r.Title, r.Why, r.Fix, strings.Join(r.Controls, ", "), r.Since)
 			return nil
 		}
 		if block, _, _ := strings.Cut(r.ID, "."); strings.HasPrefix(id, block) || strings.Contains(r.ID, id) {
