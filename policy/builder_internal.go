@@ -155,12 +155,12 @@ func (m mapped) read(root *stemma.JSON) (value, problem string) {
 	return value, ""
 }
 
-// spelt is a value as the certificate spells it, where it is a shorter name of the same: a branch or a tag without
+// spelt is a value as the certificate spells it, where it is another name of the same: a branch or a tag with or without
 // refs/heads or refs/tags, a run by its number, or without the attempt.
 func spelt(f stemma.Field, value, certified string) string {
 	run, _, _ := strings.Cut(certified, "/attempts/")
 	switch {
-	case f == stemma.FieldRef && (certified == "refs/heads/"+value || certified == "refs/tags/"+value),
+	case f == stemma.FieldRef && (certified == "refs/heads/"+value || certified == "refs/tags/"+value || value == "refs/heads/"+certified || value == "refs/tags/"+certified),
 		f == stemma.FieldRun && (strings.EqualFold(value, certified) || strings.EqualFold(value, run)),
 		f == stemma.FieldRun && onlyOf(value, digits) && strings.HasSuffix(run, "/"+value):
 		return certified

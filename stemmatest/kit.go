@@ -207,7 +207,7 @@ func serviceBuilders() []Builder {
 		byJob("CircleCI", circle, projectURL, projectBranch, Commit("app"),
 			[]stemma.Field{stemma.FieldBuilder, stemma.FieldRepository, stemma.FieldRef, stemma.FieldRun},
 			[]stemma.Field{stemma.FieldBuilder, stemma.FieldRepository, stemma.FieldRef, stemma.FieldRun}),
-		byJob("Codefresh", fresh, projectURL, "main", Commit("app"),
+		byJob("Codefresh", fresh, projectURL, "refs/heads/main", Commit("app"),
 			[]stemma.Field{stemma.FieldBuilder, stemma.FieldRepository, stemma.FieldRef, stemma.FieldRunner, stemma.FieldRun},
 			[]stemma.Field{stemma.FieldBuilder, stemma.FieldRepository, stemma.FieldRef, stemma.FieldRun}),
 		byJob("Buddy", buddy, "https://app.buddy.works/acme/app", projectBranch, Commit("app"),

@@ -300,21 +300,34 @@ func others(value string, said []stemma.Said) []stemma.Said {
 	return out
 }
 
-// expandRefs writes a short ref in full where somebody of the same or a higher grade says which it is: a weaker word
-// must not travel under a stronger name.
+// expandRefs writes the refs of a field in one spelling. A short one is written in full where somebody of the same or a
+// higher grade says which it is: a weaker word must not travel under a stronger name. Where the strongest says only the
+// short one, as Codefresh's certificates do, a weaker one in full says the same, and no more than that: a branch and a tag
+// of one name, both said, are a contradiction still.
 func (r *reader) expandRefs(said []stemma.Said) {
-	full, by := "", stemma.Grade("")
+	full, by, several := "", stemma.Grade(""), false
 	for _, s := range said {
-		if strings.HasPrefix(s.Value, "refs/") {
-			full, by = s.Value, s.By
-			break
+		if !strings.HasPrefix(s.Value, "refs/") {
+			continue
 		}
+		if full == "" {
+			full, by = s.Value, s.By
+		}
+		several = several || s.Value != full
 	}
 	if full == "" {
 		r.note("ref %s does not say whether it is a branch or a tag", said[0].Value)
 	}
+	names := func(short string) bool { return full == "refs/heads/"+short || full == "refs/tags/"+short }
+	shortened := names(said[0].Value) && by.Rank() < said[0].By.Rank() && !several
+	if shortened {
+		r.note("that ref %s is %s is said by %s", said[0].Value, full, by)
+	}
 	for i, s := range said {
-		if s.By.Rank() <= by.Rank() && (full == "refs/heads/"+s.Value || full == "refs/tags/"+s.Value) {
+		switch {
+		case shortened && s.Value == full:
+			said[i].Value = said[0].Value
+		case !shortened && s.By.Rank() <= by.Rank() && names(s.Value):
 			said[i].Value = full
 		}
 	}

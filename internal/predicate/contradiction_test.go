@@ -105,3 +105,33 @@ func TestLegitimateDifferences(t *testing.T) {
 		})
 	}
 }
+
+// TestShortRefOfCertificate: Codefresh's certificates say "main" of a branch and of a tag. What says more agrees, and
+// lends nothing; what says something else contradicts.
+func TestShortRefOfCertificate(t *testing.T) {
+	signer := &stemma.Identity{Issuer: "https://oidc.codefresh.io", Subject: "https://g.codefresh.io/acme/app/build:1/2", Claims: map[string]string{stemma.ClaimSourceRepositoryRef: "main"}}
+	const predicate = `{"buildDefinition": {"buildType": "https://ci.acme.example/v1",
+		"externalParameters": {"source": {"repository": "https://github.com/acme/app", "ref": "REF"}},
+		"resolvedDependencies": [{"uri": "git+https://github.com/acme/app@OTHER", "digest": {"gitCommit": "` + commitA + `"}}]
+	}, "runDetails": {"builder": {"id": "https://ci.acme.example"}}}`
+	for _, c := range []struct {
+		ref, other string
+		agrees     bool
+	}{
+		{"refs/heads/main", "refs/heads/main", true},
+		{"refs/tags/main", "refs/tags/main", true},
+		{"main", "refs/heads/main", true},
+		{"refs/heads/main", "refs/tags/main", false},
+		{"refs/heads/main2", "refs/heads/main2", false},
+		{"refs/heads/x/main", "refs/heads/x/main", false},
+		{"refs/heads/main", "refs/heads/dev", false},
+		{"refs/pull/main", "refs/pull/main", false},
+		{"refs/heads/Main", "refs/heads/Main", false},
+	} {
+		p := mustRead(t, signer, stemma.PredicateSLSAv1, strings.NewReplacer("REF", c.ref, "OTHER", c.other).Replace(predicate))
+		claim := p.Claims[stemma.FieldRef]
+		if claim.Value != "main" || claim.By != stemma.SaidByCertificate || len(claim.Others) == 0 || (claim.Contradicted() == nil) != c.agrees {
+			t.Errorf("%s, %s: %+v", c.ref, c.other, claim)
+		}
+	}
+}
