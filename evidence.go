@@ -221,6 +221,7 @@ type Evidence struct {
 	Other        []Provenance  `json:"other,omitempty"`     // of signed statements of types that no reader knows: by whom they are said and what the certificate says, for builders of one's own
 	Summaries    []VSA         `json:"summaries,omitempty"` // about this manifest, or about the source that its provenance names
 	Unsigned     []Unsigned    `json:"unsigned,omitempty"`
+	Hints        []Provenance  `json:"hints,omitempty"` // what builders wrote into annotations and labels of the image itself (ko, buildpacks): nobody signs it, and no rule looks at it
 	Rejected     []Rejection   `json:"rejected,omitempty"`
 	Unavailable  []Unavailable `json:"unavailable,omitempty"`
 	Places       []Place       `json:"places,omitempty"`

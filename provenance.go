@@ -177,7 +177,7 @@ type Task struct {
 // Provenance is the normal form of a provenance predicate of any builder.
 type Provenance struct {
 	Bundle    Digest `json:"bundle"` // the Attestation it was read from, or the Unsigned
-	Format    string `json:"format"` // "slsa/v1", "slsa/v0.2", "slsa/v0.1", "witness"
+	Format    string `json:"format"` // "slsa/v1", "slsa/v0.2", "slsa/v0.1", "witness"; "image" of what an image says of itself
 	BuildType string `json:"buildType,omitempty"`
 	Known     string `json:"known,omitempty"` // the builder family whose reader was used; "" for an unknown buildType
 	// Author is by whom the words of the predicate itself are said: a builder that its tenants cannot change, a tenant, or

@@ -29,13 +29,14 @@ const (
 
 // ImageSpec says which image to make.
 type ImageSpec struct {
-	Repository string            // within the registry, "acme/app"
-	Tags       []string          // "v2.0.0"
-	Platforms  []stemma.Platform // none: linux/amd64
-	Single     bool              // a manifest of the only platform, without an index around it
-	Docker     bool              // Docker's media types (schema 2) in place of OCI's
-	Content    string            // what is in the only layer's only file; images with other content have other digests
-	Labels     map[string]string // of the config
+	Repository  string            // within the registry, "acme/app"
+	Tags        []string          // "v2.0.0"
+	Platforms   []stemma.Platform // none: linux/amd64
+	Single      bool              // a manifest of the only platform, without an index around it
+	Docker      bool              // Docker's media types (schema 2) in place of OCI's
+	Content     string            // what is in the only layer's only file; images with other content have other digests
+	Labels      map[string]string // of the config
+	Annotations map[string]string // of the index and of each platform's manifest
 
 	// Attest makes the statements of an attestation manifest for a platform manifest, which becomes a child of the
 	// index as BuildKit makes it. Subject also gives that manifest a subject, as BuildKit does from 0.32.
@@ -198,7 +199,11 @@ func (r *Registry) PutImage(spec ImageSpec) (*Image, error) {
 	if spec.Index != nil {
 		img.Children = spec.Index(img.Children)
 	}
-	img.Manifest = canonical(object{"schemaVersion": 2, "mediaType": indexType, "manifests": append([]v1.Descriptor{}, img.Children...)})
+	index := object{"schemaVersion": 2, "mediaType": indexType, "manifests": append([]v1.Descriptor{}, img.Children...)}
+	if spec.Annotations != nil {
+		index["annotations"] = spec.Annotations
+	}
+	img.Manifest = canonical(index)
 	img.Descriptor = r.PutManifest(spec.Repository, indexType, img.Manifest, spec.Tags...)
 	return img, nil
 }
@@ -226,7 +231,11 @@ func (r *Registry) putPlatform(spec ImageSpec, p stemma.Platform) (v1.Descriptor
 		config["os.version"] = p.OSVersion
 	}
 	c := r.PutBlob(spec.Repository, configType, canonical(config))
-	data := canonical(object{"schemaVersion": 2, "mediaType": manifestType, "config": c, "layers": []v1.Descriptor{l}})
+	manifest := object{"schemaVersion": 2, "mediaType": manifestType, "config": c, "layers": []v1.Descriptor{l}}
+	if spec.Annotations != nil {
+		manifest["annotations"] = spec.Annotations
+	}
+	data := canonical(manifest)
 	return r.PutManifest(spec.Repository, manifestType, data), data, nil
 }
 

@@ -34,6 +34,7 @@ func (c *collector) node(ctx context.Context, f *oci.Found) *stemma.Evidence {
 		Attestation: f.AttestationManifest, Config: f.Config, Places: f.Places, Unavailable: f.Unavailable,
 		Rejected: f.Rejected, NotFetched: f.NotFetched, CollectedAt: c.at,
 	}
+	e.Hints = hints(f)
 	c.read(ctx, f, e, f.Raw)
 	for _, index := range f.Indexes {
 		c.inherit(ctx, index, e)
@@ -45,6 +46,19 @@ func (c *collector) node(ctx context.Context, f *oci.Found) *stemma.Evidence {
 		e.Platforms = append(e.Platforms, c.node(ctx, child))
 	}
 	return e
+}
+
+// hints reads what the image says of itself. One that cannot be read says nothing.
+func hints(f *oci.Found) (said []stemma.Provenance) {
+	defer func() {
+		if recover() != nil {
+			said = nil
+		}
+	}()
+	if f.AttestationManifest {
+		return nil
+	}
+	return predicate.ReadImage(f.Image.Digest, f.Annotations, f.Labels)
 }
 
 // inherit adds the evidence about an index that lists the manifest. Its bytes were read and compared: that it lists the

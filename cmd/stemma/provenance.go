@@ -11,30 +11,31 @@ import (
 )
 
 func (a *app) printClaims(p palette, e *stemma.Evidence, verbose bool) {
+	hinted := map[string]bool{}
 	for _, n := range nodes(e) {
 		shown := map[string]bool{}
 		for i := range n.Provenance {
 			pr := &n.Provenance[i]
 			k := slices.IndexFunc(n.Attestations, func(at stemma.Attestation) bool { return at.Bundle == pr.Bundle })
-			a.printProvenance(p, n, pr, &n.Attestations[k], shown, verbose)
+			at := &n.Attestations[k]
+			a.printProvenance(p, pr, fmt.Sprintf("provenance %s of %s, signed by %s", pr.Bundle.Short(), kind(n), signer(at)), levelRows(n, pr, at, verbose), shown, verbose)
 		}
 		for i := range n.Unsigned {
 			if pr := n.Unsigned[i].Provenance; pr != nil {
-				a.printProvenance(p, n, pr, nil, shown, verbose)
+				a.printProvenance(p, pr, fmt.Sprintf("provenance %s of %s, signed by nobody", pr.Bundle.Short(), kind(n)), levelRows(n, pr, nil, verbose), shown, verbose)
 			}
+		}
+		for i := range n.Hints {
+			a.printProvenance(p, &n.Hints[i], fmt.Sprintf("%s, by its own annotations and labels: no provenance, and nobody signs it", kind(n)), nil, hinted, verbose)
 		}
 	}
 }
 
 // printProvenance shows the normal form of one provenance: what it claims and who says so, what went in, what could be set,
 // and which level that makes.
-func (a *app) printProvenance(p palette, n *stemma.Evidence, pr *stemma.Provenance, at *stemma.Attestation, shown map[string]bool, verbose bool) {
-	by := "signed by nobody"
-	if at != nil {
-		by = "signed by " + signer(at)
-	}
-	fmt.Fprintf(a.stdout, "\n  %s\n", p.bold(fmt.Sprintf("provenance %s of %s, %s", pr.Bundle.Short(), kind(n), by)))
-	rows := slices.Concat([][]string{{"claim", "value", "said by"}}, claimRows(pr, verbose), inputRows(pr, verbose), parameterRows(pr, verbose), taskRows(pr), levelRows(n, pr, at, verbose))
+func (a *app) printProvenance(p palette, pr *stemma.Provenance, heading string, level [][]string, shown map[string]bool, verbose bool) {
+	fmt.Fprintf(a.stdout, "\n  %s\n", p.bold(heading))
+	rows := slices.Concat([][]string{{"claim", "value", "said by"}}, claimRows(pr, verbose), inputRows(pr, verbose), parameterRows(pr, verbose), taskRows(pr), level)
 	if shown[fmt.Sprint(rows)] && !verbose {
 		fmt.Fprintln(a.stdout, "  "+p.dim("says the same as one above"))
 		return
@@ -64,6 +65,9 @@ func claimRows(pr *stemma.Provenance, verbose bool) [][]string {
 		family = "not known: " + cmp.Or(pr.BuildType, "no build type")
 	}
 	rows := [][]string{{"built by", clean(family + ", " + strings.Join(append([]string{pr.Format}, modes(pr)...), ", ")), ""}}
+	if ofImage(pr) {
+		rows = [][]string{{"read from", clean(family), ""}}
+	}
 	for _, f := range stemma.Fields() {
 		c, ok := pr.Claims[f]
 		if !ok {
@@ -76,6 +80,9 @@ func claimRows(pr *stemma.Provenance, verbose bool) [][]string {
 	}
 	return rows
 }
+
+// ofImage reports whether it is what an image says of itself, and no provenance.
+func ofImage(pr *stemma.Provenance) bool { return pr.Format == "image" }
 
 // words writes the name of a field as people do: "entryPoint" is "entry point".
 func words(field string) string {
@@ -168,7 +175,7 @@ func inputRows(pr *stemma.Provenance, verbose bool) [][]string {
 			rows = append(rows, []string{head, name, tail})
 		}
 	}
-	if len(silent) > 0 {
+	if len(silent) > 0 && !ofImage(pr) {
 		rows = append(rows, []string{"not told", "which " + strings.Join(plurals(silent), ", ") + " went in", ""})
 	}
 	return rows

@@ -15,6 +15,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"stemma"
 	"stemma/stemmatest"
 )
 
@@ -146,6 +147,17 @@ func stage(t *testing.T) *stemmatest.World {
 	}
 	world.Network["flaky.example"] = flaky
 	world.Network["hub.corp.example"], world.Network["auth.corp.example"] = private(t)
+	// Images of builders that state nothing, and leave something in the image itself.
+	base := stemma.SHA256([]byte("base"))
+	for _, spec := range []stemmatest.ImageSpec{
+		{Repository: "acme/ko", Annotations: stemmatest.KoAnnotations("https://github.com/acme/app", stemmatest.Commit("app"), base)},
+		{Repository: "acme/pack", Labels: stemmatest.BuildpackLabels("https://github.com/acme/app", stemmatest.Commit("app"), base), Single: true},
+	} {
+		spec.Tags, spec.Content = []string{"v1"}, spec.Repository
+		if _, err := world.Registry.PutImage(spec); err != nil {
+			t.Fatal(err)
+		}
+	}
 	destinations(world)
 	places(t, world)
 	family(t, world)
