@@ -50,7 +50,8 @@ spec:
 `
 
 func propertyPolicies() []string {
-	return []string{f0Policy, strictPolicy, quorumPolicy, signedPolicy, chainsPolicy, f0Policy + "---\n" + strictPolicy}
+	either := strings.Replace(twoKeys, "by: {atLeast: 2, of: [build, audit]}", "by: [build, audit]", 1)
+	return []string{f0Policy, strictPolicy, quorumPolicy, signedPolicy, chainsPolicy, f0Policy + "---\n" + strictPolicy, tektonPolicy(), twoKeys, either}
 }
 
 // drawEvidence makes evidence of parts that meet, half meet and miss what the policies above ask for.
@@ -68,7 +69,19 @@ func drawEvidence(t *rapid.T) *stemma.Evidence {
 			a.SignedAt = nil
 		}
 	}
-	for range rapid.IntRange(0, 4).Draw(t, "provenances") {
+	// What meets a policy is drawn too rarely, and most has to be near it.
+	most := 1
+	switch pick("begin", "nothing", "certificate", "pipeline", "two keys") {
+	case "nothing":
+		most = 4
+	case "certificate":
+		add(e, "bundle", githubSigner(trustedSAN))
+	case "pipeline":
+		chained(e)
+	case "two keys":
+		keyedBy(keySigner("chains", "chains-2026"), keySigner("acme-kms", "release"))(e)
+	}
+	for range rapid.IntRange(0, most).Draw(t, "provenances") {
 		n++
 		signer := githubSigner("https://github.com/" + pick("workflow", "trusted/builders", "trusted/builders", "other/builders", "evil/x") +
 			"/.github/workflows/" + pick("file", "build.yml", "build.yml", "other.yml") + "@" + pick("at", "refs/tags/v1.2.3", "refs/tags/v1.2.4", "refs/heads/dev"))
@@ -87,6 +100,9 @@ func drawEvidence(t *rapid.T) *stemma.Evidence {
 			}
 			if pick("bound", "yes", "yes", "yes", "no") == "no" {
 				a.Binding.Member = digest("other")
+			}
+			if a.Signer.KeyID != "" {
+				drawKeyed(t, a, p)
 			}
 		})
 	}
@@ -110,6 +126,34 @@ func drawEvidence(t *rapid.T) *stemma.Evidence {
 		e.Unavailable = []stemma.Unavailable{away()}
 	}
 	return e
+}
+
+// drawKeyed makes provenance that a key signed that of a pipeline, or of a builder that others sign for, too.
+func drawKeyed(t *rapid.T, a *stemma.Attestation, p *stemma.Provenance) {
+	pick := func(label string, values ...string) string { return rapid.SampledFrom(values).Draw(t, label) }
+	by := rapid.SampledFrom([]stemma.Grade{stemma.SaidByBuilder, stemma.SaidByBuilder, stemma.SaidByTenant})
+	switch pick("keyed", "plain", "tekton", "tekton", "cosigned", "cosigned") {
+	case "tekton":
+		p.Known, p.BuildType = "Tekton Chains", pick("build type", "tekton.dev/v1/PipelineRun", "https://tekton.dev/chains/v2/slsa")
+		p.Claims[stemma.FieldBuilder] = said("https://tekton.dev/chains/v2", stemma.SaidByBuilder, "/builder/id")
+		p.Claims[stemma.FieldNamespace] = said(pick("namespace", "acme-tenant", "team-a", "team-a", "evil", ""), by.Draw(t, "namespace by"), "/x")
+		p.Claims[stemma.FieldServiceAccount] = said(pick("account", "build-pipeline", "build-pipeline", "default"), by.Draw(t, "account by"), "/x")
+		for range rapid.IntRange(0, 4).Draw(t, "tasks") {
+			task := stemma.Task{Name: pick("task", "clone", "clone", "build"), Ref: pick("defined", "quay.io/acme/tasks/x", "quay.io/acme/tasks/x", "quay.io/evil/x", ""), Digest: pick("pinned", string(digest("x")), string(digest("x")), "")}
+			if task.Name == "clone" {
+				task.Outputs = map[string]string{"url": pick("url", "https://github.com/acme/app", "https://github.com/acme/app", "https://github.com/evil/app", "x"), "commit": pick("cloned", commitOfSource, commitOfSource, "main")}
+			}
+			if pick("result", "this", "this", "none") == "this" {
+				task.Results = []stemma.Digest{imageDigest()}
+			}
+			p.Tasks = append(p.Tasks, task)
+		}
+	case "cosigned":
+		p.Claims[stemma.FieldBuilder] = said(pick("id", "https://ci.acme.example/builder", "https://ci.acme.example/builder", "https://evil.example"), stemma.SaidByBuilder, "/builder/id")
+		for range rapid.IntRange(0, 2).Draw(t, "cosigners") {
+			a.Cosigners = append(a.Cosigners, keySigner(pick("domain", "acme-kms", "acme-kms", "chains"), pick("cosigner", "release", "review", "intern", "chains-2026")))
+		}
+	}
 }
 
 func without[T any](list []T, i int) []T { return slices.Delete(slices.Clone(list), i, i+1) }
