@@ -139,8 +139,8 @@ func (d *distrusted) found(got, path, proof string) result {
 	}
 }
 
-// readings are all that an attestation says of a build: as it was read, and as each builder of the policy means it. What
-// is distrusted is so wherever a policy finds it.
+// readings are all that an attestation says of a build: as it was read, and as each builder of the policy that signed it
+// means it. What is distrusted is so wherever a policy finds it.
 func (p *loaded) readings(a *stemma.Attestation, e *stemma.Evidence) []*stemma.Provenance {
 	var out []*stemma.Provenance
 	for _, list := range [][]stemma.Provenance{e.Provenance, e.Other} {
@@ -150,7 +150,11 @@ func (p *loaded) readings(a *stemma.Attestation, e *stemma.Evidence) []*stemma.P
 			}
 			out = append(out, &list[i])
 			for _, name := range slices.Sorted(maps.Keys(p.builders)) {
-				if view, away := p.builders[name].view(a, &list[i]); away.reason == "" && view != &list[i] {
+				b := p.builders[name]
+				if !slices.ContainsFunc(append([]stemma.Identity{a.Signer}, a.Cosigners...), func(id stemma.Identity) bool { return b.differs(id).reason == "" }) {
+					continue
+				}
+				if view, away := b.view(a, &list[i]); away.reason == "" && view != &list[i] {
 					out = append(out, view)
 				}
 			}
