@@ -34,6 +34,8 @@ const policyHead = `# The policy language
 
 Generated from the types of package policy. A policy file holds one or more YAML documents, separated by ` + "`---`" + `, each with
 ` + "`apiVersion: policy.stemma.dev/v1alpha1`" + `, a ` + "`kind`" + `, ` + "`metadata: {name: …}`" + ` and a ` + "`spec`" + `. A beginner writes only an ImageTrustPolicy.
+A NamespaceImageTrustPolicy has the same content and ` + "`metadata: {name: …, namespace: …}`" + `: it counts in that namespace besides the
+policies of the set, and can only tighten.
 
 * A block that is written is required; one that is not written is not checked, and the decision says so. An empty block is an error.
 * Blocks are all-of, lists are any-of. ` + "`by: [a, b]`" + ` asks for one of them, ` + "`by: {atLeast: 2, of: [a, b, c]}`" + ` for distinct identities.
@@ -83,7 +85,11 @@ func policyPage(t *testing.T) string {
 			return
 		}
 		seen[name] = true
-		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n| key | value | default | meaning |\n|---|---|---|---|\n", title, docs[name])
+		fmt.Fprintf(&b, "\n## %s\n\n%s\n", title, docs[name])
+		if !slices.ContainsFunc(structs[name].Fields.List, func(f *ast.Field) bool { return f.Tag != nil }) {
+			return // written as a word
+		}
+		b.WriteString("\n| key | value | default | meaning |\n|---|---|---|---|\n")
 		var next []string
 		rows(structs, structs[name], func(key, typ, standard, comment string) {
 			fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", key, typ, standard, comment)
@@ -100,6 +106,8 @@ func policyPage(t *testing.T) string {
 	}
 	section("ImageTrustPolicy", "Spec")
 	section("PolicySet", "SetSpec")
+	section("Waiver", "Waiver")
+	section("Distrust", "Distrust")
 	if len(seen) < 10 {
 		t.Fatalf("only %d blocks were found", len(seen))
 	}

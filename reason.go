@@ -88,6 +88,7 @@ const (
 	ReasonValue           Reason = "value"            // an attestation says another value than required
 	ReasonExpired         Reason = "expired"          // an approval that has ended
 	ReasonAlternatives    Reason = "alternatives"     // none of the alternatives is met
+	ReasonTag             Reason = "tag"              // asked for by a tag, which can be moved
 	ReasonBinding         Reason = "binding"          // about a member of the image's family that the policy does not accept
 )
 
@@ -117,7 +118,7 @@ func (r Reason) Class() Class {
 		ReasonTrustDomain, ReasonTrigger, ReasonRunner, ReasonFormat, ReasonLevel, ReasonAge, ReasonRepository,
 		ReasonRef, ReasonSaidBy, ReasonContradiction, ReasonDisagreement, ReasonThreshold, ReasonSigner, ReasonPlatform, ReasonBinding,
 		ReasonExpected, ReasonDistrusted, ReasonTask, ReasonInput, ReasonUnpinned, ReasonUndeclared, ReasonParameter, ReasonNetwork,
-		ReasonInconsistent, ReasonElements, ReasonVulnerable, ReasonValue, ReasonExpired, ReasonAlternatives:
+		ReasonInconsistent, ReasonElements, ReasonVulnerable, ReasonValue, ReasonExpired, ReasonAlternatives, ReasonTag:
 		return Mismatch
 	}
 	return CouldNotCheck

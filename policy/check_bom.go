@@ -11,10 +11,9 @@ import (
 
 // bom checks the blocks about bills of materials, scans and further attestations.
 func (c *checker) bom(p *loaded) {
-	names := slices.Concat(slices.Collect(maps.Keys(p.signers)), slices.Collect(maps.Keys(p.builders)))
 	if b := p.spec.SBOM; b != nil {
 		const at = "spec.sbom"
-		c.by(join(at, "by"), b.By, names, "signer")
+		c.named(p, join(at, "by"), b.By, "bill of materials")
 		c.words(join(at, "formats"), b.Formats, []string{"spdx", "cyclonedx"}, "format")
 		c.words(join(at, "generators"), b.Generators, nil, "")
 		c.words(join(at, "consistentWith"), b.ConsistentWith, []string{consistentImage, consistentProvenance, consistentBase}, "thing to be consistent with")
@@ -29,13 +28,13 @@ func (c *checker) bom(p *loaded) {
 	}
 	if v := p.spec.Vulnerabilities; v != nil {
 		const at = "spec.vulnerabilities"
-		c.by(join(at, "by"), v.By, names, "signer")
+		c.named(p, join(at, "by"), v.By, "scan")
 		c.words(join(at, "none"), v.None, severities(), "severity")
-		c.by(join(at, "vex"), By{Of: v.VEX}, names, "signer")
+		c.named(p, join(at, "vex"), By{Of: v.VEX}, "VEX document")
 	}
 	for i, a := range p.spec.Attestations {
 		at := fmt.Sprintf("spec.attestations[%d]", i)
-		c.by(join(at, "by"), a.By, names, "signer")
+		c.named(p, join(at, "by"), a.By, "attestation of this type")
 		switch {
 		case slices.ContainsFunc(p.spec.Attestations[:i], func(o Attested) bool { return o.Type == a.Type }):
 			c.fail(join(at, "type"), "write one entry; by: {atLeast: 2, of: [...]} asks for several signers", "type %q stands twice", a.Type)

@@ -33,9 +33,24 @@ type Metadata struct {
 	Name string `yaml:"name,required"` // an RFC 1123 label, unique in the set
 }
 
+// NamespaceMetadata names a document that belongs to a namespace.
+type NamespaceMetadata struct {
+	Name      string `yaml:"name,required"`      // an RFC 1123 label, unique in its namespace
+	Namespace string `yaml:"namespace,required"` // the only one in which it counts
+}
+
 type setDocument struct {
 	document `yaml:",inline"`
 	Spec     SetSpec `yaml:"spec,required"`
+}
+
+// namespacePolicyDocument is a policy that a namespace adds to those of the set. It can only tighten: all that match must
+// allow, and an image that only it matches stays one that no policy of the set is about.
+type namespacePolicyDocument struct {
+	APIVersion string            `yaml:"apiVersion,required"`
+	Kind       string            `yaml:"kind,required"`
+	Metadata   NamespaceMetadata `yaml:"metadata,required"`
+	Spec       Spec              `yaml:"spec,required"`
 }
 
 type policyDocument struct {
@@ -57,6 +72,13 @@ type SetSpec struct {
 	ConfigSubjects ConfigSubjects `yaml:"configSubjects" default:"refuse"` // refuse (default) or accept evidence whose subject is the digest of the image's config
 	Mirrors        []Mirror       `yaml:"mirrors"`                         // repositories that are copies of others; the first that fits says which
 	Evidence       []Alternate    `yaml:"evidence"`                        // further places where evidence may lie, at most 16 in all
+
+	Undetermined *OnUndetermined `yaml:"undetermined"` // what becomes of an image of which too little could be looked at; refused when absent
+	Running      Running         `yaml:"running"`      // what becomes of restarts: rejudge (default), keep or keep:30d
+	Tags         Tags            `yaml:"tags"`         // what becomes of an image asked for by tag: refuse, pin or observe; nothing is said of it when absent
+	Exempt       []Exemption     `yaml:"exempt"`       // namespaces in which nothing is enforced
+	Waivers      *Waivers        `yaml:"waivers"`      // what Waiver documents may grant; without it they grant nothing
+	SignedBy     []string        `yaml:"signedBy"`     // names of signers, one of whom must have signed this set and its successors
 }
 
 // Platforms says what of an index is judged: nil is index, one of the words all and nodes stands alone, and all else
@@ -160,15 +182,17 @@ type Root []byte
 
 // Spec is the content of an ImageTrustPolicy.
 type Spec struct {
-	Match      Match              `yaml:"match,required"`         // which images it is about
-	Mode       Mode               `yaml:"mode" default:"enforce"` // enforce (default), warn or audit
-	Builders   map[string]Builder `yaml:"builders"`               // whose provenance counts, and under which controls
-	Signers    map[string]Signer  `yaml:"signers"`                // who else signs images
-	Signature  *Signature         `yaml:"signature"`              // the image itself must be signed
-	Provenance *Provenance        `yaml:"provenance"`             // provenance about this very image is required
-	Source     *Source            `yaml:"source"`                 // where it must have been built from; read from the provenance
-	Inputs     *Inputs            `yaml:"inputs"`                 // what may have gone into it; read from the provenance
-	SBOM       *BOM               `yaml:"sbom"`                   // a software bill of materials is required
+	Match Match `yaml:"match,required"`         // which images it is about
+	Mode  Mode  `yaml:"mode" default:"enforce"` // enforce (default), warn or audit
+
+	EnforceFrom Date               `yaml:"enforceFrom"` // first day on which it refuses; before it, it warns
+	Builders    map[string]Builder `yaml:"builders"`    // whose provenance counts, and under which controls
+	Signers     map[string]Signer  `yaml:"signers"`     // who else signs images
+	Signature   *Signature         `yaml:"signature"`   // the image itself must be signed
+	Provenance  *Provenance        `yaml:"provenance"`  // provenance about this very image is required
+	Source      *Source            `yaml:"source"`      // where it must have been built from; read from the provenance
+	Inputs      *Inputs            `yaml:"inputs"`      // what may have gone into it; read from the provenance
+	SBOM        *BOM               `yaml:"sbom"`        // a software bill of materials is required
 
 	Vulnerabilities   *Vulnerabilities `yaml:"vulnerabilities"`   // a scan is required, and what it may not find
 	Attestations      []Attested       `yaml:"attestations"`      // further attestations are required

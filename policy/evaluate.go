@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"stemma"
 )
@@ -27,18 +28,18 @@ func Evaluate(set *Set, evidence *stemma.Evidence, situation stemma.Situation) *
 	}
 	d := &stemma.Decision{
 		Image: evidence.Image, Situation: situation, Set: set.Digest, Trust: slices.SortedFunc(slices.Values(evidence.Trust), compareTrust),
-		Policies: []stemma.PolicyRef{}, Help: set.spec.Help.String(), Version: Version,
+		SetVersion: set.spec.Version, Policies: []stemma.PolicyRef{}, Help: set.spec.Help.String(), Version: Version,
 		From: evidence.From, NotFetched: notFetched(evidence),
 	}
 	d.Effect = stemma.Admit
 	leveled := false
 	targets := set.targets(evidence, situation)
+	of := map[string]*loaded{}
 	for _, p := range set.policies {
-		pattern, vars, ok := p.spec.Match.match(evidence.Image.Repository)
+		pattern, vars, ok := p.matches(evidence.Image.Repository, situation)
 		if !ok {
 			continue
 		}
-		mode := cmp.Or(p.spec.Mode, Enforce)
 		var findings []stemma.Finding
 		var missing []string
 		for _, t := range targets {
@@ -56,19 +57,45 @@ func Evaluate(set *Set, evidence *stemma.Evidence, situation stemma.Situation) *
 			missing = slices.DeleteFunc(missing, func(block string) bool { return !slices.Contains(d.NotRequired, block) })
 		}
 		d.NotRequired = missing
-		d.Policies = append(d.Policies, stemma.PolicyRef{Name: p.name, Digest: p.id, Mode: string(mode), Why: pattern})
+		d.Policies = append(d.Policies, stemma.PolicyRef{Name: p.name, Digest: p.id, Mode: string(p.mode()), Why: pattern})
 		d.Findings = append(d.Findings, findings...)
 		d.Skipped = append(d.Skipped, set.skipped(p)...)
-		d.Effect = stronger(d.Effect, effectOf(mode, verdictOf(findings)))
+		of[p.name] = p
+		if situation.At.Before(p.spec.EnforceFrom.Time) && p.mode() == Enforce {
+			d.Upcoming = append(d.Upcoming, "policy "+p.name+" enforces from "+p.spec.EnforceFrom.Format(time.DateOnly))
+		}
 	}
-	if len(d.Policies) == 0 {
-		d.Findings = []stemma.Finding{unmatched(set, evidence)}
-		d.Effect = map[Unmatched]stemma.Effect{UnmatchedAllow: stemma.Admit, UnmatchedWarn: stemma.Warn}[set.spec.Unmatched]
-		d.Effect = cmp.Or(d.Effect, stemma.Refuse)
+	set.waive(d)
+	for _, ref := range d.Policies {
+		own := slices.DeleteFunc(slices.Clone(d.Findings), func(f stemma.Finding) bool { return f.Policy != ref.Name })
+		effect, because := set.effect(of[ref.Name], own, situation)
+		d.Effect = stronger(d.Effect, effect)
+		if because != "" {
+			d.Because = append(d.Because, because)
+		}
+	}
+	if !slices.ContainsFunc(set.policies, func(p *loaded) bool { return p.namespace == "" && of[p.name] != nil }) {
+		// What a namespace adds tightens: an image that the set has no policy for stays one.
+		d.Findings = append(d.Findings, unmatched(set, evidence))
+		effect := map[Unmatched]stemma.Effect{UnmatchedAllow: stemma.Admit, UnmatchedWarn: stemma.Warn}[set.spec.Unmatched]
+		if e := set.exempt(situation); e != nil {
+			effect = stemma.Admit
+		}
+		d.Effect = stronger(d.Effect, cmp.Or(effect, stemma.Refuse))
+		if effect != "" {
+			d.Because = append(d.Because, "that is what the policy set says of images that no policy is about")
+		}
 	}
 	slices.Sort(d.Skipped)
 	d.Skipped = slices.Compact(d.Skipped)
+	slices.Sort(d.Because)
+	if d.Because = slices.Compact(d.Because); d.Effect == stemma.Refuse {
+		d.Because = nil // something else refuses
+	}
 	d.Verdict = verdictOf(d.Findings)
+	if situation.WhatIf {
+		d.Effect, d.Because = stemma.None, []string{"it is a decision about another time than the present, by which nothing may be admitted"}
+	}
 	seal(d, evidence)
 	return d
 }
@@ -87,6 +114,14 @@ func notFetched(e *stemma.Evidence) []string {
 
 func compareTrust(a, b stemma.TrustRef) int {
 	return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Digest, b.Digest))
+}
+
+// matches returns the pattern by which the policy is about an image, and what its captures bind.
+func (p *loaded) matches(repository string, at stemma.Situation) (string, map[string]string, bool) {
+	if p.namespace != "" && p.namespace != at.Namespace {
+		return "", nil, false
+	}
+	return p.spec.Match.match(repository)
 }
 
 // match returns the pattern that matched and what its captures bind.
@@ -425,7 +460,7 @@ func (j *judgement) finding(rule Rule, r result) stemma.Finding {
 }
 
 // verdictOf: any Fail denies; else any Unknown leaves it undetermined; else at least one Pass allows. Nothing at all is
-// undetermined: the empty set never passes. What is advisory counts only when it fails.
+// undetermined: the empty set never passes, and what is waived is no Pass. What is advisory counts only when it fails.
 func verdictOf(findings []stemma.Finding) stemma.Verdict {
 	passed, unknown := false, false
 	for _, f := range findings {
@@ -435,6 +470,7 @@ func verdictOf(findings []stemma.Finding) stemma.Verdict {
 		case f.Advisory:
 		case f.Outcome == stemma.Pass:
 			passed = true
+		case f.Outcome == stemma.Waived:
 		default:
 			unknown = true
 		}
@@ -443,24 +479,6 @@ func verdictOf(findings []stemma.Finding) stemma.Verdict {
 		return stemma.Undetermined
 	}
 	return stemma.Allow
-}
-
-func effectOf(mode Mode, v stemma.Verdict) stemma.Effect {
-	switch {
-	case v == stemma.Allow || mode == Audit:
-		return stemma.Admit
-	case mode == WarnAll:
-		return stemma.Warn
-	}
-	return stemma.Refuse
-}
-
-func stronger(a, b stemma.Effect) stemma.Effect {
-	order := []stemma.Effect{stemma.Admit, stemma.Warn, stemma.Refuse}
-	if slices.Index(order, b) > slices.Index(order, a) {
-		return b
-	}
-	return a
 }
 
 // notRequired lists the blocks of the language that the policy does not have.

@@ -59,6 +59,8 @@ func githubSigner(san string) stemma.Identity {
 			stemma.ClaimBuildSignerDigest:   commitOfBuilder,
 			stemma.ClaimSourceRepositoryURI: "https://github.com/acme/app",
 			stemma.ClaimSourceOwnerID:       "48120341",
+			stemma.ClaimBuildTrigger:        "push",
+			stemma.ClaimRunnerEnvironment:   "github-hosted",
 		},
 	}
 }

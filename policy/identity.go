@@ -27,7 +27,8 @@ type form interface {
 	check(c *checker, path string)         // when it is loaded
 }
 
-// controls are requirements of a run that rules of their own judge by what the certificate says. What is zero is not asked.
+// controls are requirements of a run that are judged by what the certificate says: of provenance by rules of their own, of
+// all else with the identity. What is zero is not asked.
 type controls struct {
 	events []string // that may start it
 	runner string   // kind of machine
@@ -71,6 +72,45 @@ func (g Signer) differs(id stemma.Identity) difference {
 		return difference{stemma.ReasonTrustDomain, describe(id) + ", verified under " + id.Trust, g.describe() + " under " + trust, "trust", 1}
 	}
 	return g.form().differs(id)
+}
+
+// under compares a verified identity, which is the wanted one, with the controls that it is wanted under, as its certificate
+// states them. Provenance has rules of its own for it; all else that is signed has nothing but the certificate.
+func (g Signer) under(id stemma.Identity) difference {
+	form := g.form()
+	compare := func(key string, reason stemma.Reason, allowed []string, claims ...string) difference {
+		var got []string
+		for _, c := range claims {
+			if v := id.Claims[c]; v != "" && !slices.Contains(got, v) {
+				got = append(got, v)
+			}
+		}
+		d := difference{reason, strings.Join(got, ", "), strings.Join(allowed, " or "), form.key() + "." + key, 4}
+		switch {
+		case len(allowed) == 0:
+			return difference{}
+		case len(got) == 0:
+			d.reason, d.got = stemma.ReasonNotStated, "not stated by the certificate"
+			return d
+		case slices.ContainsFunc(got, func(v string) bool { return !slices.Contains(allowed, v) }):
+			return d
+		}
+		return difference{}
+	}
+	asked := form.controls()
+	if d := compare("events", stemma.ReasonTrigger, asked.events, stemma.ClaimBuildTrigger, stemma.ClaimGitHubTrigger); d.reason != "" {
+		return d
+	}
+	var runner []string
+	if asked.runner != "" {
+		runner = []string{asked.runner}
+	}
+	return compare("runner", stemma.ReasonRunner, runner, stemma.ClaimRunnerEnvironment)
+}
+
+// accepts reports whether a verified identity is the wanted one, under the controls that are written.
+func (g Signer) accepts(id stemma.Identity) bool {
+	return g.differs(id).reason == "" && g.under(id).reason == ""
 }
 
 func (g Signer) describe() string { return g.form().describe() }

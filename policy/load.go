@@ -41,6 +41,7 @@ type Set struct {
 	spec     SetSpec
 	policies []*loaded
 	distrust []*distrusted
+	waivers  []*waiver
 	places   map[string]position
 }
 
@@ -55,7 +56,9 @@ type loaded struct {
 	shared   map[string]position // of the PolicySet
 	file     string
 	distrust []*distrusted
+	tags     Tags // of the PolicySet
 
+	namespace    string          // the only one in which it counts, of a NamespaceImageTrustPolicy
 	alternatives []*loaded       // the policy with the blocks of each of anyOf
 	alternative  string          // name of the alternative that this is
 	at           string          // and where it stands: anyOf[1]
@@ -69,7 +72,7 @@ func (p *loaded) where(path string) string {
 		if at, ok := p.places[path]; ok {
 			return at.String()
 		}
-		if at, ok := p.shared[path]; ok && (strings.Count(path, ".") > 1 || path == "spec.platforms" || path == "spec.configSubjects") {
+		if at, ok := p.shared[path]; ok && (strings.Count(path, ".") > 1 || path == "spec.platforms" || path == "spec.configSubjects" || path == "spec.tags") {
 			return at.String()
 		}
 		i := strings.LastIndexAny(path, ".[")
@@ -98,7 +101,7 @@ func Load(files ...File) (*Set, error) {
 	for _, f := range files {
 		docs, d := documents(f)
 		for _, n := range docs {
-			l.document(d, n)
+			l.document(d, n, stemma.SHA256(f.Data))
 		}
 		l.errs = append(l.errs, d.errs...)
 	}
@@ -116,9 +119,10 @@ type loader struct {
 	haveSet bool
 	errs    Errors
 	checks  []func() // checks that need the whole set
+	last    []func() // and those that need policies that were checked
 }
 
-func (l *loader) document(d *decoder, n *yaml.Node) {
+func (l *loader) document(d *decoder, n *yaml.Node, file stemma.Digest) {
 	if !d.plain(n, 0) {
 		return
 	}
@@ -146,14 +150,22 @@ func (l *loader) document(d *decoder, n *yaml.Node) {
 		var doc policyDocument
 		d.decode(n, &doc, "")
 		d.header(n, doc.document)
-		p := &loaded{name: doc.Metadata.Name, spec: doc.Spec, places: d.places, file: d.file}
-		for _, other := range l.set.policies {
-			if other.name == p.name && p.name != "" {
-				d.failAt("metadata.name", n, "give it another name", "a second policy named %q", p.name)
-			}
+		l.policy(d, n, &loaded{name: doc.Metadata.Name, spec: doc.Spec, places: d.places, file: d.file})
+	case KindNamespacePolicy:
+		var doc namespacePolicyDocument
+		d.decode(n, &doc, "")
+		d.header(n, document{doc.APIVersion, doc.Kind, Metadata{doc.Metadata.Name}})
+		if ns := doc.Metadata.Namespace; ns != "" && !validNamespace(ns) {
+			d.failAt("metadata.namespace", n, "use lower-case letters, digits and '-'", "%q is not the name of a namespace", ns)
 		}
-		l.set.policies = append(l.set.policies, p)
-		l.later(d, n, func(c *checker) { c.policy(l.set, p) })
+		// No name of a document has a slash, so that a policy of a namespace is never taken for one of the set, nor for that
+		// of another namespace (kyverno#16731).
+		l.policy(d, n, &loaded{name: doc.Metadata.Namespace + "/" + doc.Metadata.Name, namespace: doc.Metadata.Namespace, spec: doc.Spec, places: d.places, file: d.file})
+	case KindWaiver:
+		var doc waiverDocument
+		d.decode(n, &doc, "")
+		d.header(n, doc.document)
+		l.waiver(d, n, &waiver{name: doc.Metadata.Name, spec: doc.Spec, places: d.places, file: d.file, of: file})
 	case KindDistrust:
 		var doc distrustDocument
 		d.decode(n, &doc, "")
@@ -168,8 +180,18 @@ func (l *loader) document(d *decoder, n *yaml.Node) {
 	case "":
 		d.fail(kindNode, fmt.Sprintf("begin with\n    apiVersion: %s\n    kind: %s", APIVersion, KindPolicy), "a document without kind")
 	default:
-		d.fail(kindNode, suggestion(kind, []string{KindPolicy, KindSet, KindDistrust}), "unknown kind %q", kind)
+		d.fail(kindNode, suggestion(kind, []string{KindPolicy, KindSet, KindDistrust, KindWaiver, KindNamespacePolicy}), "unknown kind %q", kind)
 	}
+}
+
+func (l *loader) policy(d *decoder, n *yaml.Node, p *loaded) {
+	for _, other := range l.set.policies {
+		if other.name == p.name && p.name != "" {
+			d.failAt("metadata.name", n, "give it another name", "a second policy named %q", p.name)
+		}
+	}
+	l.set.policies = append(l.set.policies, p)
+	l.later(d, n, func(c *checker) { c.policy(l.set, p) })
 }
 
 func (d *decoder) header(n *yaml.Node, h document) {
@@ -200,18 +222,21 @@ func (l *loader) finish(files []File) {
 	if len(files) > 0 {
 		name = files[0].Name
 	}
-	if len(l.set.policies) == 0 {
+	if !slices.ContainsFunc(l.set.policies, func(p *loaded) bool { return p.namespace == "" }) {
 		l.errs = append(l.errs, &Error{File: name, Problem: "no " + KindPolicy + " in it", Hint: "a set without a policy allows nothing; README.md has one to start from"})
 		return
 	}
-	for _, check := range l.checks {
+	for _, p := range l.set.policies {
+		p.shared, p.distrust, p.tags = l.set.places, l.set.distrust, l.set.spec.Tags
+	}
+	for _, check := range slices.Concat(l.checks, l.last) {
 		check()
 	}
 	if len(l.errs) > 0 {
 		return
 	}
 	if in := l.set.spec.Policies; len(in) > 0 {
-		l.set.policies = slices.DeleteFunc(l.set.policies, func(p *loaded) bool { return !slices.Contains(in, p.name) })
+		l.set.policies = slices.DeleteFunc(l.set.policies, func(p *loaded) bool { return p.namespace == "" && !slices.Contains(in, p.name) })
 	}
 	type entry struct {
 		Kind string `json:"kind"`
@@ -225,11 +250,14 @@ func (l *loader) finish(files []File) {
 	all := []entry{{KindSet, l.set.Name, canonical(reflect.ValueOf(l.set.spec))}}
 	for _, p := range l.set.policies {
 		e := entry{KindPolicy, p.name, canonical(reflect.ValueOf(p.spec))}
-		p.id, p.shared, p.distrust = digest(e), l.set.places, l.set.distrust
+		p.id = digest(e)
 		for _, a := range p.alternatives {
-			a.id, a.shared, a.distrust = p.id, p.shared, p.distrust
+			a.id = p.id
 		}
 		all = append(all, e)
+	}
+	for _, w := range l.set.waivers { // beside the policies: granting one changes no digest of theirs
+		w.id = digest(entry{KindWaiver, w.name, canonical(reflect.ValueOf(w.spec))})
 	}
 	for _, x := range l.set.distrust {
 		all = append(all, entry{KindDistrust, x.name, canonical(reflect.ValueOf(x.spec))})
@@ -311,6 +339,7 @@ func (c *checker) set(s *Set) {
 	}
 	c.mirrors(s.spec.Mirrors)
 	c.alternates(s.spec.Evidence)
+	c.changes(s)
 }
 
 // publicKey reports whether text is exactly one PKIX public key. Whether it is strong enough is for the authenticator.
@@ -371,7 +400,7 @@ func (c *checker) blocks(p *loaded) {
 		return
 	}
 	if spec.Signature != nil {
-		c.by("spec.signature.by", spec.Signature.By, slices.Concat(slices.Collect(maps.Keys(p.signers)), slices.Collect(maps.Keys(p.builders))), "signer")
+		c.named(p, "spec.signature.by", spec.Signature.By, "signature")
 	}
 	if spec.Provenance != nil {
 		c.by("spec.provenance.by", spec.Provenance.By, slices.Collect(maps.Keys(p.builders)), "builder")
@@ -465,6 +494,23 @@ func (c *checker) by(path string, by By, names []string, what string) {
 		if slices.Contains(by.Of[:i], name) {
 			c.fail(path, "keep one", "%q stands twice", name)
 		}
+	}
+}
+
+// named is by for all evidence but provenance. A builder that signs for several tenants, with one key or as a workflow that
+// signs for others, tells them apart by the words of its provenance, and nothing else that it signs has them.
+func (c *checker) named(p *loaded, path string, by By, what string) {
+	c.by(path, by, slices.Concat(slices.Collect(maps.Keys(p.signers)), slices.Collect(maps.Keys(p.builders))), "signer")
+	for i, name := range by.Of {
+		b, ok := p.builders[name]
+		if !ok || b.Tekton == nil && b.CloudBuild == nil && (b.GitHub == nil || b.ID == "") {
+			continue
+		}
+		at := fmt.Sprintf("%s[%d]", path, i)
+		if _, ok := c.d.places[at]; !ok {
+			at = fmt.Sprintf("%s.of[%d]", path, i)
+		}
+		c.fail(at, "if everybody that it signs for may do so, name its identity under signers", "%s tells those it signs for apart by what its provenance says, and a %s says nothing of them", name, what)
 	}
 }
 

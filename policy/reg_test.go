@@ -276,6 +276,11 @@ func TestReg_D01_fork(t *testing.T) {
 	only(t, evaluate(t, exception, elsewhere, byCertificate(stemma.FieldRepository, "github.com/acme/storefront")), "source.repository", stemma.ReasonRepository)
 }
 
+func effectOfNothing() stemma.Effect {
+	effect, _ := (&Set{}).effect(&loaded{}, nil, now())
+	return effect
+}
+
 // go-witness GHSA-rgp5, GHSA-567m, kyverno#17162: nothing to check was a pass.
 func TestReg_E01_empty(t *testing.T) {
 	for name, set := range map[string]*Set{"nil": nil, "zero": {}, "empty spec": {policies: []*loaded{{name: "x"}}}} {
@@ -284,7 +289,7 @@ func TestReg_E01_empty(t *testing.T) {
 			t.Errorf("%s: %s", name, render(d))
 		}
 	}
-	if verdictOf(nil) != stemma.Undetermined || effectOf(Enforce, "") != stemma.Refuse {
+	if verdictOf(nil) != stemma.Undetermined || effectOfNothing() != stemma.Refuse {
 		t.Error("no finding at all passes")
 	}
 	if v := verdictOf([]stemma.Finding{{Outcome: stemma.Pass}, {}}); v != stemma.Undetermined {

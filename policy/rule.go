@@ -34,7 +34,7 @@ type Rule struct {
 // Rules returns every rule in the order in which findings are listed.
 func Rules() []Rule {
 	rules := []Rule{
-		imageAuthentic(), imagePlatform(), signatureBy(),
+		imageAuthentic(), imagePlatform(), imageTag(), signatureBy(),
 		provenancePresent(), builderApproved(), builderTrigger(), builderRunner(), builderNamespace(), builderTasks(), builderSteps(),
 		provenanceFormat(), provenanceLevel(), provenanceAge(), provenanceConsistent(), provenanceAgreement(), provenanceRun(), provenanceBuilders(), provenanceWhole(),
 		sourceRepository(), sourceIdentity(), sourceRef(),

@@ -15,6 +15,7 @@ func judgedCase(t *testing.T, c ruleCase) *stemma.Decision {
 	if c.rule == "provenance.expected" {
 		at.Expect = map[stemma.Field]string{stemma.FieldCommit: commitOfSource, stemma.FieldRepository: "https://github.com/ACME/app.git"}
 	}
+	at.ByTag = c.rule == "image.tag" && c.outcome != stemma.Pass
 	e := f0()
 	for _, change := range c.changes {
 		change(e)

@@ -69,9 +69,23 @@ func (d demand) wanted() string {
 	return d.what + " by " + strings.Join(d.by.Of, " or ")
 }
 
-// accepted lists the names of a "by" that an identity fits.
+// accepted lists the names of a "by" that an identity fits, under the controls of each.
 func (j *judgement) accepted(by By, id stemma.Identity) []string {
-	return slices.DeleteFunc(slices.Clone(by.Of), func(n string) bool { return j.policy.signer(n).differs(id).reason != "" })
+	return slices.DeleteFunc(slices.Clone(by.Of), func(n string) bool { return !j.policy.signer(n).accepts(id) })
+}
+
+// uncontrolled is the flaw of evidence by the right identity from a run that none of the names in a "by" accepts, or nil.
+func (j *judgement) uncontrolled(by By, a *stemma.Attestation, id stemma.Identity) *flaw {
+	for _, n := range by.Of {
+		if g := j.policy.signer(n); g.differs(id).reason == "" {
+			d, block := g.under(id), "signers"
+			if _, ok := j.policy.builders[n]; ok {
+				block = "builders"
+			}
+			return &flaw{result{outcome: stemma.Fail, reason: d.reason, got: d.got, want: d.want, path: join(join(block, n), d.path), proof: proof(a)}, 0}
+		}
+	}
+	return nil
 }
 
 // signers lists everybody who signed the envelope of an attestation.
@@ -100,6 +114,10 @@ func (j *judgement) demanded(d demand) demanded {
 		for _, id := range signers(a) {
 			names := j.accepted(d.by, id)
 			if len(names) == 0 {
+				if f := j.uncontrolled(d.by, a, id); f != nil {
+					f.got = describe(id) + ": " + f.got
+					s.flaws = append(s.flaws, *f)
+				}
 				s.others = append(s.others, describe(id))
 				continue
 			}

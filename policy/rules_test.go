@@ -118,6 +118,9 @@ func ruleCases() []ruleCase {
 		ruleCase{"image.platform", stemma.Unknown, stemma.ReasonUnreachable, both, many{index("linux/amd64"), unread}},
 		ruleCase{"image.authentic", stemma.Fail, stemma.ReasonPlatform, both, many{index("linux/s390x")}},
 		ruleCase{"image.authentic", stemma.Fail, stemma.ReasonBinding, both, many{index("linux/amd64"), func(e *stemma.Evidence) { add(e, "bundle", githubSigner(trustedSAN)); nothing(e.Platforms[0]) }}},
+		ruleCase{"image.tag", stemma.Pass, "", f0Policy + inSet("tags: refuse"), nil},
+		ruleCase{"image.tag", stemma.Fail, stemma.ReasonTag, f0Policy + inSet("tags: refuse"), nil},
+		ruleCase{"image.tag", stemma.Fail, stemma.ReasonTag, f0Policy + inSet("tags: pin"), nil},
 		ruleCase{"image.authentic", stemma.Fail, stemma.ReasonNotMirrored, f0Policy, many{nothing, func(e *stemma.Evidence) { e.From = "registry.corp.example/hub/app" }}},
 	)
 	// Without provenance, and with a place that gave no answer, no rule about provenance knows anything.
@@ -156,7 +159,7 @@ func TestRules(t *testing.T) {
 				t.Errorf("a failure needs got, want, where and fix: %+v", f)
 			case c.outcome == stemma.Unknown && f.Detail == "" && f.Fix == "":
 				t.Errorf("an unknown needs to say what was tried: %+v", f)
-			case c.outcome != stemma.Pass && d.Verdict == stemma.Allow:
+			case c.outcome != stemma.Pass && d.Verdict == stemma.Allow && !f.Advisory:
 				t.Error("allowed")
 			}
 			checkKeys(t, f.Fix)
@@ -164,6 +167,7 @@ func TestRules(t *testing.T) {
 		seen[c.rule] = append(seen[c.rule], c.outcome)
 	}
 	impossible := map[string][]stemma.Outcome{
+		"image.tag":      {stemma.Unknown},              // but as advice, under observe
 		"image.approved": {stemma.Fail},                 // one that ended weighs nothing, and the other rules decide
 		"image.policy":   {stemma.Pass, stemma.Unknown}, // it is listed only when no policy matches, which is always known
 	}

@@ -19,6 +19,7 @@ func BenchmarkVerifyContainer(b *testing.B) {
 	open := func() *verify.Verifier {
 		return must[*verify.Verifier](b)(verify.New(context.Background(), verify.Config{
 			Policies: c.wanted().policy(b), Roots: map[string][]byte{policy.PublicGood: root},
+			Clock: time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC).UTC,
 		}))
 	}
 	request := verify.Request{

@@ -184,7 +184,7 @@ func (s *stage) verifier() (*verify.Verifier, error) {
 	if root == nil {
 		root = s.Sigstore.TrustedRoot()
 	}
-	config := verify.Config{Policies: set, Network: verify.Network{Transport: s.Transport(), Sleep: atOnce}, Roots: map[string][]byte{policy.PublicGood: root}}
+	config := verify.Config{Policies: set, Network: verify.Network{Transport: s.Transport(), Sleep: atOnce}, Roots: map[string][]byte{policy.PublicGood: root}, Clock: func() time.Time { return s.request.Situation.At }}
 	if strings.Contains(s.policy, "- name: private") {
 		// One certificate authority in two domains would be ambiguous.
 		config.Roots = map[string][]byte{"private": root}

@@ -332,6 +332,7 @@ func hostile(t *testing.T, s *stage, client http.RoundTripper, limit time.Durati
 	set := must[*policy.Set](t)(policy.Load(policy.File{Name: "policy.yaml", Data: []byte(s.policy)}))
 	v := must[*verify.Verifier](t)(verify.New(context.Background(), verify.Config{
 		Policies: set, Network: verify.Network{Transport: client, Sleep: atOnce}, Roots: map[string][]byte{policy.PublicGood: s.Sigstore.TrustedRoot()},
+		Clock: s.Now.UTC,
 	}))
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()

@@ -82,6 +82,7 @@ func newVerifier(t testing.TB, w *stemmatest.World, text string, transport http.
 	}
 	v, err := verify.New(context.Background(), verify.Config{
 		Policies: set, Network: verify.Network{Transport: transport, Sleep: atOnce}, Roots: map[string][]byte{policy.PublicGood: w.Sigstore.TrustedRoot()},
+		Clock: w.Now.UTC,
 	})
 	if err != nil {
 		t.Fatal(err)

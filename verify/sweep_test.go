@@ -48,6 +48,7 @@ func TestHostileSweep(t *testing.T) {
 			h := (&stemmatest.Hostile{Registry: s.Registry}).Do(play...)
 			wire := &stemmatest.Wire{Next: stemmatest.Network{"ghcr.io": h, "elsewhere.test": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) })}}
 			config := verify.Config{
+				Clock:    s.Now.UTC,
 				Policies: set, Roots: map[string][]byte{"public-good": s.Sigstore.TrustedRoot()},
 				Network: verify.Network{
 					Transport: wire, Sleep: atOnce,

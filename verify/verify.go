@@ -24,6 +24,8 @@ import (
 type Config struct {
 	// Policies judge the evidence. Without them there is Collect, and no Verify.
 	Policies *policy.Set
+	// Signatures are Sigstore bundles over files of the policies that count only when they are signed, such as waivers.
+	Signatures []policy.File
 
 	// Roots are trusted roots (Sigstore trusted_root.json) by the name of their trust domain. When one is given nothing
 	// is fetched over TUF: what has no root here is not available.
@@ -47,7 +49,7 @@ type Request struct {
 	Evidence  []policy.File    // further evidence: bundles, envelopes, or lines of either
 	Also      []string         // further repositories where evidence may lie, besides those of the policy set
 	Sources   []string         // further sources of attestations: "github=acme/app", "archivista=https://archivista.example"
-	Situation stemma.Situation // At is filled from Config.Clock when it is zero
+	Situation stemma.Situation // At is filled from Config.Clock when it is zero; another time makes a decision without effect
 }
 
 // Result is a decision and the evidence that it rests on.
@@ -63,6 +65,9 @@ type Verifier struct {
 	client  *oci.Client
 	auth    *sigstore.Authenticator // nil when no trust domain could be loaded
 	missing []stemma.Unavailable    // trust domains that could not be loaded
+
+	endorsed   []stemma.Endorsement // documents of the policies that are signed
+	unendorsed []stemma.Rejection   // and signatures that are over none of them
 }
 
 // Failure is the kind of an Error.
@@ -116,8 +121,12 @@ func New(ctx context.Context, c Config) (*Verifier, error) {
 			return nil, &Error{Kind: Invalid, Err: fmt.Errorf("combining trust domains: %w", err)}
 		}
 	}
+	v.endorse(c.Signatures)
 	return v, nil
 }
+
+// whatIf is how far the time of a request may be from the present before the decision is one about another time.
+const whatIf = 5 * time.Minute
 
 // now is the time of a request that does not tell it.
 func (v *Verifier) now() time.Time { return v.config.Clock().UTC().Truncate(time.Second) }
@@ -128,9 +137,15 @@ func (v *Verifier) Verify(ctx context.Context, r Request) (result *Result, err e
 	if v.config.Policies == nil {
 		return nil, &Error{Kind: Invalid, Err: errors.New("verifying without a policy"), Hint: "give --policy FILE; an image without a policy is never allowed"}
 	}
+	now := v.now()
 	if r.Situation.At.IsZero() {
-		r.Situation.At = v.now()
+		r.Situation.At = now
 	}
+	// Whoever sets the time can make what is too old young again (conforma EC-1993).
+	r.Situation.WhatIf = r.Situation.WhatIf || r.Situation.At.Sub(now).Abs() > whatIf
+	r.Situation.Endorsed = v.endorsed
+	ref, err := oci.ParseReference(r.Image)
+	r.Situation.ByTag = err == nil && ref.Layout == "" && ref.Digest == ""
 	evidence, err := v.collect(ctx, r, true)
 	if err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"stemma"
 )
@@ -14,7 +15,7 @@ func (a *app) printDecision(d *stemma.Decision, asked, next string, verbose bool
 	p := colours(a.stdout)
 	a.printVerdict(p, d, asked)
 	var idle []string
-	for _, mark := range []stemma.Outcome{stemma.Fail, stemma.Unknown, stemma.Pass} {
+	for _, mark := range []stemma.Outcome{stemma.Fail, stemma.Unknown, stemma.Waived, stemma.Pass} {
 		met := 0
 		for _, f := range d.Findings {
 			if f.Outcome != mark {
@@ -43,6 +44,12 @@ func (a *app) printDecision(d *stemma.Decision, asked, next string, verbose bool
 		}
 	}
 	fmt.Fprintln(a.stdout)
+	for _, w := range d.Waivers {
+		line("waive", waiverLine(w))
+	}
+	for _, u := range d.Upcoming {
+		line("note", u)
+	}
 	line("note", strings.Join(prefixed("not required by this policy: ", d.NotRequired), ""))
 	for _, s := range d.Skipped {
 		line("note", s)
@@ -54,6 +61,25 @@ func (a *app) printDecision(d *stemma.Decision, asked, next string, verbose bool
 		line("next", next+"   shows all that was found, and what each place answered")
 	}
 	line("help", d.Help)
+}
+
+// waiverLine says what a waiver grants, until when and who answers for it, or why it does not count.
+func waiverLine(w stemma.WaiverRef) string {
+	text := w.Name + " for " + strings.Join(w.Rules, ", ")
+	if w.Ignored != "" {
+		return text + " does not count: " + w.Ignored
+	}
+	if len(w.Used) == 0 {
+		text += " is not needed"
+	}
+	return text + " until " + w.Until.Format(time.DateOnly) + ", " + w.Owner + " mends it" + strings.Join(prefixed(", ", list(w.Ticket)), "") + ", approved by " + w.Approved + ": " + w.Reason
+}
+
+func list(text string) []string {
+	if text == "" {
+		return nil
+	}
+	return []string{text}
 }
 
 func prefixed(prefix string, items []string) []string {
@@ -70,11 +96,13 @@ func wrapped(text string, indent int) string {
 
 // tally says how many requirements there are and what became of them.
 func tally(d *stemma.Decision) string {
-	failed, unknown, idle, advisory := 0, 0, 0, 0
+	failed, unknown, idle, advisory, waived := 0, 0, 0, 0, 0
 	for _, f := range d.Findings {
 		switch {
 		case f.Advisory && f.Outcome != stemma.Fail:
 			advisory++
+		case f.Outcome == stemma.Waived:
+			waived++
 		case f.Needs != "":
 			idle++
 		case f.Outcome == stemma.Fail:
@@ -82,6 +110,9 @@ func tally(d *stemma.Decision) string {
 		case f.Outcome != stemma.Pass:
 			unknown++
 		}
+	}
+	if d.Verdict == stemma.Allow && waived > 0 {
+		return fmt.Sprintf("%d of %s met, %d waived", len(d.Findings)-advisory-waived, plural(len(d.Findings)-advisory, "requirement"), waived)
 	}
 	if d.Verdict == stemma.Allow {
 		text := fmt.Sprintf("all %d requirements met", len(d.Findings)-advisory)
@@ -107,20 +138,24 @@ func tally(d *stemma.Decision) string {
 	if idle > 0 {
 		parts = append(parts, fmt.Sprintf("%d had nothing to judge", idle))
 	}
+	if waived > 0 {
+		parts = append(parts, fmt.Sprintf("%d waived", waived))
+	}
 	return strings.Join(parts, ", ")
 }
 
 // admittedAllTheSame says it when the effect is milder than the verdict.
 func admittedAllTheSame(d *stemma.Decision) string {
+	because := clean(strings.Join(d.Because, "; "))
 	switch {
+	case d.Effect == stemma.None:
+		return "   → " + because
 	case d.Verdict == stemma.Allow || d.Effect == stemma.Refuse:
 		return ""
-	case len(d.Policies) == 0:
-		return "   → admitted all the same: that is what the policy set says of images that no policy is about"
 	case d.Effect == stemma.Warn:
-		return "   → admitted with a warning: nothing that matches enforces"
+		return "   → admitted with a warning: " + because
 	}
-	return "   → admitted: what matches only observes"
+	return "   → admitted all the same: " + because
 }
 
 func (a *app) printVerdict(p palette, d *stemma.Decision, asked string) {
@@ -162,7 +197,9 @@ func (a *app) printFinding(p palette, f stemma.Finding, verbose bool) {
 		return
 	}
 	mark, title := p.red("✗"), f.Title
-	if f.Outcome != stemma.Fail {
+	if f.Outcome == stemma.Waived {
+		mark, title = p.yellow("~"), f.Title+" (waived by "+clean(f.Waiver)+")"
+	} else if f.Outcome != stemma.Fail {
 		mark = p.yellow("?")
 		if f.Reason.Class() == stemma.CouldNotCheck {
 			title = "could not be looked at" // its title would accuse

@@ -97,6 +97,7 @@ func (a *app) demo(ctx context.Context) error {
 	v, err := verify.New(ctx, verify.Config{
 		Policies: set, Network: verify.Network{Transport: world.Transport()},
 		Roots: map[string][]byte{policy.PublicGood: world.Sigstore.TrustedRoot()},
+		Clock: world.Now.UTC,
 	})
 	if err != nil {
 		return err
@@ -118,7 +119,7 @@ func (a *app) demo(ctx context.Context) error {
 			}
 		}
 		asked := "ghcr.io/acme/app:" + s.tag
-		result, err := v.Verify(ctx, verify.Request{Image: asked, Situation: stemma.Situation{At: world.Now}})
+		result, err := v.Verify(ctx, verify.Request{Image: asked})
 		if err != nil {
 			return err
 		}

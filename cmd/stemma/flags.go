@@ -43,6 +43,9 @@ type collecting struct {
 	output    string
 
 	files    []policy.File           // of evidence, read once for all images
+	signed   []policy.File           // signatures of policy files
+	at       time.Time               // another time than the present; verify alone asks
+	scope    stemma.Situation        // for whom the question is asked; verify alone says
 	expected map[stemma.Field]string // what this deployment expects of provenance; verify alone asks
 }
 
@@ -144,7 +147,7 @@ func (a *app) verifier(ctx context.Context, f *collecting, set *policy.Set) (*ve
 		return nil, err
 	}
 	reach.Transport, reach.Sleep = a.transport, a.sleep
-	config := verify.Config{Policies: set, CacheDir: f.cacheDir, Roots: map[string][]byte{}, Network: reach, Clock: a.clock}
+	config := verify.Config{Policies: set, Signatures: f.signed, CacheDir: f.cacheDir, Roots: map[string][]byte{}, Network: reach, Clock: a.clock}
 	for _, arg := range f.roots {
 		name, file, ok := strings.Cut(arg, "=")
 		if !ok {
@@ -172,12 +175,20 @@ func (a *app) verifier(ctx context.Context, f *collecting, set *policy.Set) (*ve
 	ctx, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
 	defer a.progress("loading trusted roots")()
-	return verify.New(ctx, config)
+	v, err := verify.New(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range v.Unendorsed() {
+		a.complain("a signature that signs nothing: "+clean(r.Place)+": "+r.Detail, "")
+	}
+	return v, nil
 }
 
 func (f *collecting) request(image string) verify.Request {
 	r := verify.Request{Image: image, Name: f.name, Evidence: f.files, Index: f.index, Also: f.also, Sources: f.sources}
-	r.Situation.Platforms, r.Situation.Expect = f.platforms, f.expected
+	r.Situation = f.scope
+	r.Situation.Platforms, r.Situation.Expect, r.Situation.At, r.Situation.WhatIf = f.platforms, f.expected, f.at, !f.at.IsZero()
 	return r
 }
 
@@ -189,8 +200,9 @@ func single(value string) []string {
 	return []string{value}
 }
 
-// loadPolicies reads policy files, and all .yaml and .yml files of directories.
-func loadPolicies(args []string) (*policy.Set, error) {
+// loadPolicies reads policy files, and all .yaml and .yml files of directories, and the signatures that lie beside them:
+// of waiver.yaml, waiver.yaml.sigstore.json.
+func loadPolicies(args []string) (set *policy.Set, signatures []policy.File, err error) {
 	var files []policy.File
 	add := func(name string) error {
 		if len(files) == maxPolicyFiles {
@@ -201,35 +213,46 @@ func loadPolicies(args []string) (*policy.Set, error) {
 			return &usageError{fmt.Errorf("reading a policy: %w", err), "give the path of a policy file or of a directory of them"}
 		}
 		files = append(files, policy.File{Name: clean(name), Data: data}) // the name is printed beside every line of it
+		if _, err := os.Stat(name + signatureSuffix); err == nil {
+			data, err := readFile(name+signatureSuffix, maxPolicyFile)
+			if err != nil {
+				return &usageError{fmt.Errorf("reading the signature of a policy: %w", err), "a Sigstore bundle is expected there"}
+			}
+			signatures = append(signatures, policy.File{Name: clean(name + signatureSuffix), Data: data})
+		}
 		return nil
 	}
 	for _, arg := range args {
 		info, err := os.Stat(arg)
 		if err != nil || !info.IsDir() {
 			if err := add(arg); err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			continue
 		}
 		entries, err := os.ReadDir(arg)
 		if err != nil {
-			return nil, &usageError{fmt.Errorf("reading policies: %w", err), ""}
+			return nil, nil, &usageError{fmt.Errorf("reading policies: %w", err), ""}
 		}
 		before := len(files)
 		for _, e := range entries {
 			if ext := filepath.Ext(e.Name()); !e.IsDir() && (ext == ".yaml" || ext == ".yml") {
 				if err := add(filepath.Join(arg, e.Name())); err != nil {
-					return nil, err
+					return nil, nil, err
 				}
 			}
 		}
 		if len(files) == before {
-			return nil, &usageError{fmt.Errorf("no policy in %s", arg), "policy files end in .yaml or .yml"}
+			return nil, nil, &usageError{fmt.Errorf("no policy in %s", arg), "policy files end in .yaml or .yml"}
 		}
 	}
 	slices.SortStableFunc(files, func(a, b policy.File) int { return strings.Compare(a.Name, b.Name) })
-	return policy.Load(files...)
+	set, err = policy.Load(files...)
+	return set, signatures, err
 }
+
+// signatureSuffix is what the name of a file with the Sigstore bundle over another ends in.
+const signatureSuffix = ".sigstore.json"
 
 // readFile reads a regular file, pipe or device up to a limit.
 func readFile(name string, limit int64) ([]byte, error) {

@@ -39,7 +39,7 @@ each place answered.`,
 			var set *policy.Set
 			if len(policies) > 0 {
 				var err error
-				if set, err = loadPolicies(policies); err != nil {
+				if set, flags.signed, err = loadPolicies(policies); err != nil {
 					return err
 				}
 			}

@@ -82,10 +82,11 @@ func (a *app) mirror(ctx context.Context, args []string, opts *mirroring) (*veri
 // mirrorVerifier judges by the policies, if there are any; otherwise it needs no trusted roots.
 func (a *app) mirrorVerifier(ctx context.Context, opts *mirroring) (*verify.Verifier, error) {
 	if len(opts.policies) > 0 {
-		set, err := loadPolicies(opts.policies)
+		set, signed, err := loadPolicies(opts.policies)
 		if err != nil {
 			return nil, err
 		}
+		opts.signed = signed
 		return a.verifier(ctx, &opts.collecting, set)
 	}
 	reach, err := opts.reach.network()

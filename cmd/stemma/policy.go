@@ -29,7 +29,7 @@ func (a *app) policyCommand() *cobra.Command {
 			return nil
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
-			set, err := loadPolicies(args)
+			set, _, err := loadPolicies(args)
 			if err != nil {
 				return err
 			}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -45,6 +46,8 @@ was wanted, by which line of which policy, on what proof, and what to do.`,
 	c.Flags().StringArrayVar(&opts.policies, "policy", nil, "policy `FILE` or directory. Repeatable")
 	c.Flags().StringVar(&opts.release, "release", "", "`FILE` with the images of a release, repository@digest, one a line: each that is not given is refused")
 	c.Flags().StringArrayVar(&opts.expect, "expect", nil, "`FIELD=VALUE` that the provenance of every image must state: commit, repository, ref, run, builder, … Repeatable")
+	c.Flags().StringVar(&opts.when, "at", "", "`TIME` to decide for instead of now, 2027-01-31 or 2027-01-31T12:00:00Z: asks what would be, and admits nothing")
+	c.Flags().StringArrayVar(&opts.as, "as", nil, "for whom it is decided, `KEY=VALUE`: namespace=payments, requester=alice. Repeatable")
 	c.Flags().BoolVar(&opts.strict, "strict", false, "exit by the verdict, as if every policy were enforced")
 	c.Flags().BoolVarP(&opts.verbose, "verbose", "v", false, "list the requirements that are met, too")
 	return c
@@ -56,6 +59,8 @@ type verifying struct {
 	policies        []string
 	release         string
 	expect          []string
+	when            string
+	as              []string
 	strict, verbose bool
 }
 
@@ -69,8 +74,12 @@ func (a *app) verify(ctx context.Context, images []string, opts *verifying) erro
 	if len(opts.policies) == 0 {
 		return &usageError{errors.New("verify needs a policy"), "add --policy FILE; to see what there is to require: " + opts.again(images[0], nil)}
 	}
-	set, err := loadPolicies(opts.policies)
+	set, signed, err := loadPolicies(opts.policies)
 	if err != nil {
+		return err
+	}
+	opts.signed = signed
+	if err := opts.situate(); err != nil {
 		return err
 	}
 	if opts.expected, err = expectations(opts.expect); err != nil {
@@ -95,6 +104,31 @@ func (a *app) verify(ctx context.Context, images []string, opts *verifying) erro
 		trust = opts.policies // keys and roots of its own, without which inspect would not see the same
 	}
 	return a.verifyImages(ctx, v, images, opts, trust, release)
+}
+
+// situate reads --at and --as.
+func (f *verifying) situate() error {
+	for _, as := range f.as {
+		key, value, _ := strings.Cut(as, "=")
+		at := map[string]*string{"namespace": &f.scope.Namespace, "requester": &f.scope.Requester}[key]
+		switch {
+		case at == nil || value == "":
+			return &usageError{fmt.Errorf("--as %q says not for whom", clean(as)), "write --as namespace=NAME or --as requester=NAME"}
+		case *at != "":
+			return &usageError{fmt.Errorf("--as %s is given twice", key), "give it once"}
+		}
+		*at = value
+	}
+	if f.when == "" {
+		return nil
+	}
+	for _, layout := range []string{time.RFC3339, time.DateOnly} {
+		if at, err := time.Parse(layout, f.when); err == nil {
+			f.at = at.UTC()
+			return nil
+		}
+	}
+	return &usageError{fmt.Errorf("--at %q is no time", clean(f.when)), "write a day, 2027-01-31, or a time, 2027-01-31T12:00:00Z"}
 }
 
 // expectations reads --expect FIELD=VALUE.
@@ -204,14 +238,14 @@ func newAnswerError(image string, err error, code int) answerError {
 	return e
 }
 
-// exitCode follows the effect; strict, the verdict.
+// exitCode follows the effect; strict, or of a decision about another time, the verdict.
 func exitCode(d *stemma.Decision, strict bool) int {
 	if !strict && (d.Effect == stemma.Admit || d.Effect == stemma.Warn) {
 		return exitAdmit
 	}
 	switch d.Verdict {
 	case stemma.Allow:
-		if d.Effect == stemma.Admit {
+		if d.Effect == stemma.Admit || d.Effect == stemma.None {
 			return exitAdmit
 		}
 		return exitInternal // an effect that contradicts its verdict
