@@ -25,15 +25,16 @@ var update = flag.Bool("update", false, "rewrite generated files")
 // arrow fails; a new one needs a reason in docs/decisions.
 func arrows() map[string][]string {
 	return map[string][]string{
-		"stemma":                    {},
-		"stemma/policy":             {"stemma"},
-		"stemma/internal/network":   {"stemma"},
-		"stemma/internal/oci":       {"stemma"},
-		"stemma/internal/sigstore":  {"stemma"},
-		"stemma/internal/predicate": {"stemma"},
-		"stemma/verify":             {"stemma", "stemma/policy", "stemma/internal/network", "stemma/internal/oci", "stemma/internal/sigstore", "stemma/internal/predicate"},
-		"stemma/stemmatest":         {"stemma"},
-		"stemma/cmd/stemma":         {"stemma", "stemma/policy", "stemma/verify", "stemma/stemmatest"},
+		"stemma":                     {},
+		"stemma/policy":              {"stemma", "stemma/internal/expression"},
+		"stemma/internal/network":    {"stemma"},
+		"stemma/internal/oci":        {"stemma"},
+		"stemma/internal/sigstore":   {"stemma"},
+		"stemma/internal/predicate":  {"stemma"},
+		"stemma/internal/expression": {"stemma"},
+		"stemma/verify":              {"stemma", "stemma/policy", "stemma/internal/network", "stemma/internal/oci", "stemma/internal/sigstore", "stemma/internal/predicate"},
+		"stemma/stemmatest":          {"stemma"},
+		"stemma/cmd/stemma":          {"stemma", "stemma/policy", "stemma/verify", "stemma/stemmatest"},
 	}
 }
 
@@ -48,6 +49,7 @@ func heavy() map[string][]string {
 		"sigs.k8s.io/yaml":                           {"stemma/internal/network"},
 		"golang.org/x/time":                          {"stemma/internal/network"},
 		"go.yaml.in/":                                {"stemma/policy"},
+		"cel.dev/":                                   {"stemma/internal/expression"},
 		"github.com/spf13/":                          {"stemma/cmd/stemma"},
 		"github.com/google/go-containerregistry":     {}, // tests only
 		"cuelabs.dev/":                               {}, // tests only
@@ -65,14 +67,14 @@ func reach() map[string][]string {
 	return map[string][]string{
 		"github.com/sigstore/": {"stemma/internal/sigstore", "stemma/verify", "stemma/cmd/stemma"},
 		"oras.land/":           {"stemma/internal/oci", "stemma/verify", "stemma/cmd/stemma"},
-		"google.golang.org/":   {"stemma/internal/sigstore", "stemma/verify", "stemma/cmd/stemma"},
+		"google.golang.org/":   {"stemma/internal/sigstore", "stemma/internal/expression", "stemma/policy", "stemma/verify", "stemma/cmd/stemma"},
 		"net/http":             {"stemma/internal/network", "stemma/internal/oci", "stemma/internal/sigstore", "stemma/stemmatest", "stemma/verify", "stemma/cmd/stemma"},
 	}
 }
 
 // outside caps how many packages from outside the standard library a package may reach, directly or not.
 func outside() map[string]int {
-	return map[string]int{"stemma": 0, "stemma/policy": 1, "stemma/internal/predicate": 0}
+	return map[string]int{"stemma": 0, "stemma/internal/predicate": 0}
 }
 
 type listed struct {

@@ -88,6 +88,7 @@ const (
 	ReasonValue           Reason = "value"            // an attestation says another value than required
 	ReasonExpired         Reason = "expired"          // an approval that has ended
 	ReasonAlternatives    Reason = "alternatives"     // none of the alternatives is met
+	ReasonRule            Reason = "rule"             // a rule of the policy's own does not hold
 	ReasonTag             Reason = "tag"              // asked for by a tag, which can be moved
 	ReasonBinding         Reason = "binding"          // about a member of the image's family that the policy does not accept
 )
@@ -102,6 +103,7 @@ const (
 	ReasonBadAnswer    Reason = "bad-answer"   // an answer that breaks its protocol or does not match its digest
 	ReasonTrustRoot    Reason = "trust-root"   // a trust domain has no usable trusted root
 	ReasonNoTime       Reason = "no-time"      // the trust domain proves no signing time
+	ReasonExpression   Reason = "expression"   // a rule of the policy's own cannot be evaluated
 	ReasonForbidden    Reason = "forbidden"    // an address that is not connected to: private, loopback, metadata, or another scheme or host than it began with
 )
 
@@ -118,7 +120,7 @@ func (r Reason) Class() Class {
 		ReasonTrustDomain, ReasonTrigger, ReasonRunner, ReasonFormat, ReasonLevel, ReasonAge, ReasonRepository,
 		ReasonRef, ReasonSaidBy, ReasonContradiction, ReasonDisagreement, ReasonThreshold, ReasonSigner, ReasonPlatform, ReasonBinding,
 		ReasonExpected, ReasonDistrusted, ReasonTask, ReasonInput, ReasonUnpinned, ReasonUndeclared, ReasonParameter, ReasonNetwork,
-		ReasonInconsistent, ReasonElements, ReasonVulnerable, ReasonValue, ReasonExpired, ReasonAlternatives, ReasonTag:
+		ReasonInconsistent, ReasonElements, ReasonVulnerable, ReasonValue, ReasonExpired, ReasonAlternatives, ReasonTag, ReasonRule:
 		return Mismatch
 	}
 	return CouldNotCheck

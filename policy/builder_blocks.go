@@ -35,6 +35,12 @@ func (b Builder) blocks() []block {
 	return out
 }
 
+// shared reports whether the identity signs for several who are told apart by what provenance says: tenants of one key, and
+// workflows that use a workflow which signs for others.
+func (b Builder) shared() bool {
+	return b.Tekton != nil || b.CloudBuild != nil || b.GitHub != nil && b.ID != ""
+}
+
 // view is what an attestation says of the build, read as the work of this builder.
 func (b Builder) view(a *stemma.Attestation, p *stemma.Provenance) (*stemma.Provenance, difference) {
 	if blocks := b.blocks(); len(blocks) == 1 {

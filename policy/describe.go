@@ -31,7 +31,7 @@ func (s *Set) Summary() []Summary {
 		for _, e := range p.spec.Match.Except {
 			sum.Images = append(sum.Images, "except "+string(e))
 		}
-		for _, r := range Rules() {
+		for _, r := range append(Rules(), p.rules...) {
 			if r.inForce(p) {
 				sum.Rules = append(sum.Rules, r.ID)
 			}

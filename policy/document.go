@@ -199,6 +199,7 @@ type Spec struct {
 	AllowDisagreement []Disagreement   `yaml:"allowDisagreement"` // conflicts between valid provenance that are put up with; none by default
 	AnyOf             []Alternative    `yaml:"anyOf"`             // one of these must be met, besides the blocks of the policy itself
 	Approved          []Approval       `yaml:"approved"`          // digests that are taken on trust
+	Rules             []Custom         `yaml:"rules"`             // rules of one's own
 }
 
 // Match says which images the policy is about. Patterns run over the canonical repository name.

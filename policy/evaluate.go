@@ -43,7 +43,7 @@ func Evaluate(set *Set, evidence *stemma.Evidence, situation stemma.Situation) *
 		var findings []stemma.Finding
 		var missing []string
 		for _, t := range targets {
-			j := &judgement{set: &set.spec, policy: p, spec: &p.spec, top: evidence, target: t, at: situation, vars: vars}
+			j := &judgement{set: &set.spec, expressions: set.environment, policy: p, spec: &p.spec, top: evidence, target: t, at: situation, vars: vars}
 			said := j.judge()
 			findings = append(findings, said.findings...)
 			if said.policy.spec.Provenance != nil && (!leveled || said.level < d.Level) {
@@ -172,7 +172,7 @@ func (j *judgement) run() (findings []stemma.Finding, level stemma.Level) {
 		}
 	}()
 	current, _, _ := j.approval()
-	rules := slices.DeleteFunc(Rules(), func(r Rule) bool { return !j.asks(r) || current != nil && !underApproval(r) })
+	rules := slices.DeleteFunc(append(Rules(), j.policy.rules...), func(r Rule) bool { return !j.asks(r) || current != nil && !underApproval(r) })
 	if j.evidence = j.target.evidence; j.evidence == nil {
 		return j.nothing(rules), 0
 	}

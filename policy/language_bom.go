@@ -28,6 +28,8 @@ type Attested struct {
 	By     By       `yaml:"by,required"`   // names of signers or builders
 	MaxAge Duration `yaml:"maxAge"`        // of the proven signing time
 	Values Pointers `yaml:"values"`        // JSON pointers into the predicate, each with the values that are accepted: {/result: [accepted]}
+
+	Require Expression `yaml:"require"` // expression about the attestation, as it, that must be true: it.predicate.result == "accepted"
 }
 
 // Pointers maps JSON pointers (RFC 6901) to the values that are accepted there.

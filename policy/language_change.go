@@ -133,33 +133,3 @@ func (t *Tags) decodeYAML(d *decoder, n *yaml.Node, path string) {
 func (o *Otherwise) decodeYAML(d *decoder, n *yaml.Node, path string) {
 	*o = Otherwise(oneOf(d, n, path, string(OtherwiseRefuse), string(OtherwiseWarn)))
 }
-
-// Custom is a rule of one's own, in the Common Expression Language. See docs/expressions.md.
-type Custom struct {
-	ID       string     `yaml:"id,required"`      // own name, with a dot: acme.no-debug-build
-	For      ForEach    `yaml:"for"`              // kind of evidence of which each accepted piece must meet it, as it: provenance, attestations, sboms, scans, signers or platforms; none at all fails. Without it the expression is about the image as a whole
-	Require  Expression `yaml:"require,required"` // expression that must be true
-	Why      string     `yaml:"why,required"`     // what could happen without it, printed in every denial
-	Fix      string     `yaml:"fix"`              // what the reader can do
-	Controls []string   `yaml:"controls"`         // of which control catalogue it is evidence: SI-7
-}
-
-// Expression is an expression in the Common Expression Language.
-type Expression string
-
-// ForEach is a kind of evidence.
-type ForEach string
-
-// Kinds of evidence that a rule can go through.
-const (
-	ForProvenance   ForEach = "provenance"
-	ForAttestations ForEach = "attestations"
-	ForSBOMs        ForEach = "sboms"
-	ForScans        ForEach = "scans"
-	ForSigners      ForEach = "signers"
-	ForPlatforms    ForEach = "platforms"
-)
-
-func (f *ForEach) decodeYAML(d *decoder, n *yaml.Node, path string) {
-	*f = ForEach(oneOf(d, n, path, string(ForProvenance), string(ForAttestations), string(ForSBOMs), string(ForScans), string(ForSigners), string(ForPlatforms)))
-}

@@ -23,6 +23,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"stemma"
+	"stemma/internal/expression"
 )
 
 // Names of the built-in trust domains.
@@ -42,7 +43,9 @@ type Set struct {
 	policies []*loaded
 	distrust []*distrusted
 	waivers  []*waiver
-	places   map[string]position
+
+	environment *expression.Environment // of the expressions; nil without one
+	places      map[string]position
 }
 
 // loaded is one policy in force, with where its parts stand.
@@ -56,7 +59,8 @@ type loaded struct {
 	shared   map[string]position // of the PolicySet
 	file     string
 	distrust []*distrusted
-	tags     Tags // of the PolicySet
+	tags     Tags   // of the PolicySet
+	rules    []Rule // of its own
 
 	namespace    string          // the only one in which it counts, of a NamespaceImageTrustPolicy
 	alternatives []*loaded       // the policy with the blocks of each of anyOf
@@ -380,20 +384,21 @@ func (c *checker) policy(s *Set, p *loaded) {
 	}
 	c.images("spec.match.images", spec.Match.Images...)
 	c.images("spec.match.except", spec.Match.Except...)
+	c.own(s, p)
 	c.alternatives(p)
 	if len(p.alternatives) == 0 {
-		c.blocks(p)
+		c.blocks(s, p)
 	}
 	for _, a := range p.alternatives {
 		c.of = a
-		c.blocks(a)
+		c.blocks(s, a)
 		c.of = nil
 	}
 	c.approvals(p)
 }
 
 // blocks checks what a policy, or one of its alternatives, requires.
-func (c *checker) blocks(p *loaded) {
+func (c *checker) blocks(s *Set, p *loaded) {
 	spec := &p.spec
 	if spec.Signature == nil && spec.Provenance == nil && spec.SBOM == nil && spec.Vulnerabilities == nil && len(spec.Attestations) == 0 {
 		c.fail("spec", "write a provenance, signature, sbom, vulnerabilities or attestations block", "the policy requires nothing, so it could never allow an image")
@@ -418,6 +423,7 @@ func (c *checker) blocks(p *loaded) {
 	}
 	c.inputs(p)
 	c.bom(p)
+	c.attested(s, p)
 }
 
 // images refuses patterns that no canonical repository name can match, so that nobody believes to be protected by them.
@@ -503,7 +509,7 @@ func (c *checker) named(p *loaded, path string, by By, what string) {
 	c.by(path, by, slices.Concat(slices.Collect(maps.Keys(p.signers)), slices.Collect(maps.Keys(p.builders))), "signer")
 	for i, name := range by.Of {
 		b, ok := p.builders[name]
-		if !ok || b.Tekton == nil && b.CloudBuild == nil && (b.GitHub == nil || b.ID == "") {
+		if !ok || !b.shared() {
 			continue
 		}
 		at := fmt.Sprintf("%s[%d]", path, i)

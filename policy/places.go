@@ -314,12 +314,14 @@ type Needs struct {
 // counts under platforms: index alone, and what the attestation manifests in them say of the image counts always. Children
 // are needed under platforms: index only to see that the platforms of the situation are listed; under all, every child;
 // under nodes and a list, those platforms. No rule reads what nobody signed.
+//
+// A rule of one's own may look at what an index lists.
 func (s *Set) Needs(repository string, situation stemma.Situation) Needs {
 	if !slices.ContainsFunc(s.policies, func(p *loaded) bool { _, _, ok := p.spec.Match.match(repository); return ok }) {
 		return Needs{}
 	}
 	mode, list := s.spec.Platforms.wanted(situation)
-	n := Needs{Indexes: true, Children: mode != platformsIndex || len(list) > 0}
+	n := Needs{Indexes: true, Children: mode != platformsIndex || len(list) > 0 || s.lookAtPlatforms()}
 	for _, w := range list {
 		if w.platform == (stemma.Platform{}) {
 			// It makes no sense, so nothing is of it, and image.platform says so.

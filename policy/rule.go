@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"stemma"
+	"stemma/internal/expression"
 )
 
 // Rule is one requirement that the language can express. It is a documented value: what "stemma policy explain", the
@@ -80,6 +81,7 @@ func pass(got string, cites ...stemma.Digest) result {
 // judgement is one policy applied to one image, or to one platform of it.
 type judgement struct {
 	set         *SetSpec
+	expressions *expression.Environment
 	policy      *loaded
 	spec        *Spec
 	top         *stemma.Evidence // of the digest that was asked for
@@ -89,7 +91,9 @@ type judgement struct {
 	at          stemma.Situation
 	vars        map[string]string // captures of the pattern that matched the image
 	candidates  []*candidate      // the nearest to what the policy wants first
-	cells       []result          // of the rules that judge each provenance, over all candidates
+	told        *stemma.Facts     // what expressions see of it
+	seen        *expression.Scope
+	cells       []result // of the rules that judge each provenance, over all candidates
 }
 
 // candidate is an authenticated provenance about this very image, judged as the work of one builder. A signer that fits

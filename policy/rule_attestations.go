@@ -72,8 +72,26 @@ func (j *judgement) attestedDemand(entry *Attested, path string) demand {
 			},
 		},
 		what: what, path: path, by: entry.By, maxAge: entry.MaxAge, is: is,
-		flaw: func(a *stemma.Attestation) *flaw { return entry.flaw(a, path) },
+		flaw: func(a *stemma.Attestation) *flaw { return j.attestedFlaw(entry, a, path) },
 	}
+}
+
+// attestedFlaw is the first value that is not accepted, or an expression that does not hold.
+func (j *judgement) attestedFlaw(entry *Attested, a *stemma.Attestation, path string) *flaw {
+	if f := entry.flaw(a, path); f != nil || entry.Require.Text == "" {
+		return f
+	}
+	// Who signed is judged already, and by which names: that of the signers who counts may be a cosigner.
+	facts := attestedFacts(a, a.Signer, entry.By.Of)
+	r := j.holds(&entry.Require, &facts, join(path, "require"))
+	if r.outcome == stemma.Pass {
+		return nil
+	}
+	if r.outcome == stemma.Fail && r.reason == stemma.ReasonRule {
+		r.reason = stemma.ReasonValue
+	}
+	r.proof = proof(a)
+	return &flaw{r, 3}
 }
 
 // flaw is the first value that is not accepted. A predicate that cannot be read has no values, and is no attestation

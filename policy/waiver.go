@@ -124,7 +124,7 @@ func (s *Set) neverWaived(id string) (by string, never bool) {
 func (p *loaded) ruleIDs() []string {
 	var out []string
 	for _, q := range append([]*loaded{p}, p.alternatives...) {
-		for _, r := range Rules() {
+		for _, r := range append(Rules(), q.rules...) {
 			if r.inForce(q) && !slices.Contains(out, r.ID) {
 				out = append(out, r.ID)
 			}

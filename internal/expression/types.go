@@ -1,0 +1,299 @@
+package expression
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"time"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+
+	"stemma"
+)
+
+// ErrNotStated is wrapped by the error of an expression that read a field which nobody states.
+var ErrNotStated = errors.New("not stated")
+
+// world is the types that expressions know: the structs of stemma.Facts, by their JSON names. It is a provider and an
+// adapter of its own, because with those of the library a field that nobody states reads as empty text: it.runner !=
+// "self-hosted" would hold for a builder that does not tell its runner.
+type world struct {
+	*types.Registry
+	structs map[string]*structure
+	goes    map[reflect.Type]*structure
+}
+
+// structure is one struct.
+type structure struct {
+	name   string
+	typ    *cel.Type
+	names  []string
+	fields map[string]*types.FieldType
+}
+
+func newWorld() (*world, error) {
+	registry, err := types.NewRegistry()
+	if err != nil {
+		return nil, err
+	}
+	w := &world{Registry: registry, structs: map[string]*structure{}, goes: map[reflect.Type]*structure{}}
+	w.add(reflect.TypeFor[stemma.Facts]())
+	return w, nil
+}
+
+// add describes a struct and all that its fields lead to.
+func (w *world) add(t reflect.Type) *cel.Type {
+	if s, ok := w.goes[t]; ok {
+		return s.typ
+	}
+	s := &structure{name: "stemma." + t.Name(), fields: map[string]*types.FieldType{}}
+	s.typ = cel.ObjectType(s.name)
+	w.goes[t], w.structs[s.name] = s, s
+	for _, f := range reflect.VisibleFields(t) {
+		name, option, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if f.Anonymous || name == "" || name == "-" || !f.IsExported() {
+			continue
+		}
+		optional := option == "omitempty" || option == "omitzero"
+		if f.Type.Kind() == reflect.Bool {
+			optional = false // false is said by leaving it out
+		}
+		s.names = append(s.names, name)
+		s.fields[name] = w.field(s.name, name, f, optional && option == "omitempty", optional)
+	}
+	return s.typ
+}
+
+// field reads one field of a struct. Where it is optional, reading it is an error while nobody states it.
+func (w *world) field(of, name string, f reflect.StructField, byLength, optional bool) *types.FieldType {
+	of = strings.TrimSuffix(strings.ToLower(strings.TrimPrefix(of, "stemma.")), "facts")
+	get := func(obj any) (reflect.Value, bool) {
+		v := reflect.ValueOf(obj)
+		if v.Kind() != reflect.Pointer || v.IsNil() {
+			return reflect.Value{}, false
+		}
+		v = v.Elem().FieldByIndex(f.Index)
+		switch {
+		case byLength && (v.Kind() == reflect.Map || v.Kind() == reflect.Slice):
+			return v, v.Len() > 0
+		case optional:
+			return v, !v.IsZero()
+		}
+		return v, true
+	}
+	return &types.FieldType{
+		Type:  w.typeOf(f.Type),
+		IsSet: func(obj any) bool { _, ok := get(obj); return ok },
+		GetFrom: func(obj any) (any, error) {
+			v, ok := get(obj)
+			if !ok {
+				return nil, fmt.Errorf("%s of %s is %w", name, of, ErrNotStated)
+			}
+			return w.value(v)
+		},
+	}
+}
+
+// typeOf is the type that expressions see.
+func (w *world) typeOf(t reflect.Type) *cel.Type {
+	switch {
+	case t == reflect.TypeFor[time.Time]():
+		return cel.TimestampType
+	case t == reflect.TypeFor[json.RawMessage]():
+		return cel.DynType
+	case t.Kind() == reflect.Slice:
+		return cel.ListType(w.typeOf(t.Elem()))
+	case t.Kind() == reflect.Map:
+		return cel.MapType(cel.StringType, w.typeOf(t.Elem()))
+	case t.Kind() == reflect.Struct:
+		return w.add(t)
+	case t.Kind() == reflect.Bool:
+		return cel.BoolType
+	case t.Kind() == reflect.Int:
+		return cel.IntType
+	}
+	return cel.StringType
+}
+
+// value is what an expression gets of a field, without copying lists.
+func (w *world) value(v reflect.Value) (any, error) {
+	switch v.Kind() {
+	case reflect.String:
+		return types.String(v.String()), nil
+	case reflect.Bool:
+		return types.Bool(v.Bool()), nil
+	case reflect.Int:
+		return types.Int(v.Int()), nil
+	case reflect.Struct:
+		if t, ok := v.Interface().(time.Time); ok {
+			return types.Timestamp{Time: t}, nil
+		}
+		return w.object(v.Addr()), nil
+	case reflect.Map:
+		return w.mapping(v), nil
+	}
+	if raw, ok := v.Interface().(json.RawMessage); ok {
+		root, err := stemma.ParseJSON(raw)
+		if err != nil {
+			return nil, fmt.Errorf("reading a predicate: %w", err)
+		}
+		return w.NativeToValue(document(root)), nil
+	}
+	return types.NewDynamicList(w, v.Interface()), nil
+}
+
+// mapping has the keys as plain text, whatever their type.
+func (w *world) mapping(v reflect.Value) ref.Val {
+	out := make(map[string]string, v.Len())
+	for it := v.MapRange(); it.Next(); {
+		out[it.Key().String()] = it.Value().String()
+	}
+	return types.NewStringStringMap(w, out)
+}
+
+// document is the value of JSON. Whole numbers are whole numbers; the reader took care that a name stands once.
+func document(j *stemma.JSON) any {
+	switch {
+	case j.IsObject():
+		out := make(map[string]any, len(j.Elems()))
+		for _, m := range j.Elems() {
+			out[m.Name()] = document(m)
+		}
+		return out
+	case j.IsArray():
+		out := make([]any, len(j.Elems()))
+		for i, e := range j.Elems() {
+			out[i] = document(e)
+		}
+		return out
+	}
+	switch raw := string(j.Raw()); {
+	case raw == "null":
+		return types.NullValue
+	case raw == "true" || raw == "false":
+		return raw == "true"
+	case strings.HasPrefix(raw, `"`):
+		return j.Text()
+	default:
+		return number(raw)
+	}
+}
+
+// NativeToValue wraps what the registry does not know.
+func (w *world) NativeToValue(v any) ref.Val {
+	if v, ok := v.(ref.Val); ok {
+		return v
+	}
+	r := reflect.ValueOf(v)
+	if r.Kind() == reflect.Pointer && w.goes[r.Type().Elem()] != nil {
+		return w.object(r)
+	}
+	switch {
+	case r.Kind() == reflect.Struct && w.goes[r.Type()] != nil:
+		p := reflect.New(r.Type())
+		p.Elem().Set(r)
+		return w.object(p)
+	case r.Kind() == reflect.String:
+		return types.String(r.String())
+	}
+	return w.Registry.NativeToValue(v)
+}
+
+// FindStructType finds a struct by its name.
+func (w *world) FindStructType(name string) (*types.Type, bool) {
+	if s, ok := w.structs[name]; ok {
+		return types.NewTypeTypeWithParam(s.typ), true
+	}
+	return w.Registry.FindStructType(name)
+}
+
+// FindStructFieldNames lists the fields of a struct.
+func (w *world) FindStructFieldNames(name string) ([]string, bool) {
+	if s, ok := w.structs[name]; ok {
+		return s.names, true
+	}
+	return w.Registry.FindStructFieldNames(name)
+}
+
+// FindStructFieldType finds a field of a struct.
+func (w *world) FindStructFieldType(name, field string) (*types.FieldType, bool) {
+	if s, ok := w.structs[name]; ok {
+		f, ok := s.fields[field]
+		return f, ok
+	}
+	return w.Registry.FindStructFieldType(name, field)
+}
+
+// NewValue makes no values: what is judged was found.
+func (w *world) NewValue(name string, fields map[string]ref.Val) ref.Val {
+	if _, ok := w.structs[name]; ok {
+		return types.NewErr("%s cannot be made in an expression", name)
+	}
+	return w.Registry.NewValue(name, fields)
+}
+
+func (w *world) object(p reflect.Value) ref.Val {
+	return &object{value: p.Interface(), of: w.goes[p.Type().Elem()]}
+}
+
+// object is a struct as a value.
+type object struct {
+	value any // pointer
+	of    *structure
+}
+
+// ConvertToNative gives the pointer to whoever asks for just that.
+func (o *object) ConvertToNative(t reflect.Type) (any, error) {
+	if reflect.TypeOf(o.value).AssignableTo(t) {
+		return o.value, nil
+	}
+	return nil, fmt.Errorf("%s is no %s", o.of.name, t)
+}
+
+// ConvertToType knows no other type than its own.
+func (o *object) ConvertToType(t ref.Type) ref.Val {
+	switch t {
+	case o.of.typ:
+		return o
+	case types.TypeType:
+		return o.of.typ
+	}
+	return types.NewErr("%s cannot be converted", o.of.name)
+}
+
+// Equal compares what the structs hold.
+func (o *object) Equal(other ref.Val) ref.Val {
+	p, ok := other.(*object)
+	return types.Bool(ok && reflect.DeepEqual(o.value, p.value))
+}
+
+// Type is the type of the struct.
+func (o *object) Type() ref.Type { return o.of.typ }
+
+// Value is the pointer to the struct.
+func (o *object) Value() any { return o.value }
+
+// Get reads a field where the type was not known before.
+func (o *object) Get(index ref.Val) ref.Val {
+	name, _ := index.Value().(string)
+	f, ok := o.of.fields[name]
+	if !ok {
+		return types.NewErr("no such field: %s", name)
+	}
+	v, err := f.GetFrom(o.value)
+	if err != nil {
+		return types.WrapErr(err)
+	}
+	return v.(ref.Val)
+}
+
+// IsSet reports whether somebody states the field.
+func (o *object) IsSet(field ref.Val) ref.Val {
+	name, _ := field.Value().(string)
+	f, ok := o.of.fields[name]
+	return types.Bool(ok && f.IsSet(o.value))
+}

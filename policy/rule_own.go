@@ -1,0 +1,395 @@
+package policy
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"stemma"
+	"stemma/internal/expression"
+)
+
+// maxRules is how many rules of one's own a policy may have, so that the worst of them together end in time.
+const maxRules = 100
+
+// expressions is the environment of the set's expressions, made when the first is met.
+func (s *Set) expressions() *expression.Environment {
+	if s.environment == nil {
+		e, err := expression.New(expression.Functions{
+			Glob:    func(pattern, name string) bool { _, ok := Pattern(pattern).match(name, nil); return ok },
+			Pattern: checkPattern,
+			PURL: func(text string) (kind, name, version string, ok bool) {
+				p, ok := parsePURL(text)
+				return p.kind, p.name, p.version, ok
+			},
+		})
+		if err != nil {
+			panic("policy: the environment of expressions: " + err.Error()) // unreachable: it depends on nothing
+		}
+		s.environment = e
+	}
+	return s.environment
+}
+
+// expression compiles an expression, with what is wrong with it at its place.
+func (c *checker) expression(s *Set, e *Expression, kind ForEach) {
+	if e.program != nil || e.node == nil {
+		return // that of an alternative is the policy's own
+	}
+	program, issue := s.expressions().Compile(e.Text, string(kind))
+	node := e.node
+	if e.program, e.node = program, nil; issue == nil {
+		return
+	}
+	n, problem := c.d.inside(node, e.Text, issue.Line, issue.Column)
+	if n == node && issue.Line*issue.Column > 1 {
+		problem = fmt.Sprintf(" (at %d:%d of it)", issue.Line, issue.Column)
+	}
+	c.d.fail(n, issue.Hint, "%s%s", issue.Problem, problem)
+}
+
+// inside finds the place of a character of a scalar in the file. Where the text was folded or has escapes, it is the
+// scalar's own place.
+func (d *decoder) inside(n *yaml.Node, text string, line, column int) (*yaml.Node, string) {
+	at := &yaml.Node{Kind: yaml.ScalarNode, Line: n.Line, Column: n.Column + column - 1, Value: "x"}
+	switch {
+	case n.Style&yaml.LiteralStyle != 0:
+		at.Line = n.Line + line
+		first := d.line(n.Line + 1)
+		at.Column = len(first) - len(strings.TrimLeft(first, " ")) + column
+		return at, ""
+	case n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0:
+		at.Column++
+	}
+	source := []rune(d.line(n.Line))
+	from := at.Column - column
+	if line == 1 && from >= 0 && from <= len(source) && strings.HasPrefix(string(source[from:]), text) {
+		return at, ""
+	}
+	return n, ""
+}
+
+// own checks the rules that a policy adds, and makes rules of them.
+func (c *checker) own(s *Set, p *loaded) {
+	if len(p.spec.Rules) > maxRules {
+		c.fail("spec.rules", "", "%d rules, more than %d", len(p.spec.Rules), maxRules)
+		return
+	}
+	known := []string{UnmatchedRule().ID, ReleaseRule().ID}
+	for _, r := range Rules() {
+		known = append(known, r.ID)
+	}
+	for i := range p.spec.Rules {
+		rule, at := &p.spec.Rules[i], fmt.Sprintf("spec.rules[%d]", i)
+		block, name, dotted := strings.Cut(rule.ID, ".")
+		switch {
+		case !dotted || !validName(block) || !validName(name):
+			c.fail(join(at, "id"), "write a name of your own, a dot and what it is about: acme.no-debug-build", "%q is not the id of a rule", rule.ID)
+		case slices.Contains(known, rule.ID) || slices.ContainsFunc(known, func(k string) bool { return strings.HasPrefix(k, block+".") }):
+			c.fail(join(at, "id"), "begin it with a name of your own: acme."+name, "%s.* are rules of the language", block)
+		case slices.ContainsFunc(p.spec.Rules[:i], func(o Custom) bool { return o.ID == rule.ID }):
+			c.fail(join(at, "id"), "give it another id", "a second rule %q", rule.ID)
+		}
+		if rule.For == ForProvenance && p.spec.Provenance == nil && len(p.spec.AnyOf) == 0 {
+			c.fail(join(at, "for"), "add provenance: {by: [...]}", "this policy does not say whose provenance counts")
+		}
+		c.expression(s, &rule.Require, rule.For)
+		p.rules = append(p.rules, rule.rule(i))
+	}
+}
+
+// attested compiles what is required of attestations.
+func (c *checker) attested(s *Set, p *loaded) {
+	for i := range p.spec.Attestations {
+		if a := &p.spec.Attestations[i]; a.Require.Text != "" {
+			c.expression(s, &a.Require, ForAttestations)
+		}
+	}
+}
+
+// rule is the rule that is written at index i of rules.
+func (r *Custom) rule(i int) Rule {
+	return Rule{
+		ID: r.ID, Title: "a rule of this policy is not met", Why: r.Why, Fix: cmp.Or(r.Fix, "see why the policy asks for it, or ask who wrote it"), Controls: r.Controls,
+		inForce: func(*loaded) bool { return true },
+		image:   func(j *judgement) result { return j.own(r, fmt.Sprintf("rules[%d]", i)) },
+	}
+}
+
+// own judges a rule of the policy's own: of each accepted piece of one kind of evidence, of which there must be one, or of
+// the image as a whole.
+func (j *judgement) own(r *Custom, path string) result {
+	path = join(path, "require")
+	if r.For == "" {
+		out := j.holds(&r.Require, nil, path)
+		out.detail = cmp.Or(out.detail, r.Why)
+		return out
+	}
+	pieces, absent := j.pieces(r.For)
+	want := r.Require.Text
+	if len(pieces) == 0 {
+		if u := j.unseen(absent, want, path); u != nil {
+			return *u
+		}
+		return result{outcome: stemma.Fail, reason: absent, got: "no accepted " + r.For.one(), want: want, path: path, detail: r.Why}
+	}
+	var worst *result
+	var items []string
+	var cites []stemma.Digest
+	for _, p := range pieces {
+		out := j.holds(&r.Require, p.it, path)
+		cites = append(cites, p.bundle)
+		if out.outcome == stemma.Pass {
+			continue
+		}
+		items = append(items, p.name+": "+out.got)
+		if worst == nil || badness(out.outcome) > badness(worst.outcome) {
+			worst = &out
+			worst.got = p.name + ": " + out.got
+		}
+	}
+	if worst == nil {
+		return pass("holds for "+count(len(pieces), r.For.one()), slices.DeleteFunc(cites, func(d stemma.Digest) bool { return d == "" })...)
+	}
+	worst.detail = cmp.Or(worst.detail, r.Why)
+	if len(items) > 1 {
+		worst.items = cutShort(items)
+	}
+	return *worst
+}
+
+// one names one piece of a kind of evidence.
+func (f ForEach) one() string {
+	switch f {
+	case ForProvenance:
+		return "provenance"
+	case ForSBOMs:
+		return "SBOM"
+	}
+	return strings.TrimSuffix(string(f), "s")
+}
+
+// holds evaluates an expression. Whatever goes wrong is never a Pass: what nobody states fails, and all else is unknown.
+func (j *judgement) holds(e *Expression, it any, path string) result {
+	r := result{outcome: stemma.Fail, reason: stemma.ReasonRule, got: "it does not hold", want: e.Text, path: path}
+	if e.program == nil {
+		r.outcome, r.reason, r.got = stemma.Unknown, stemma.ReasonExpression, "it was not compiled"
+		return r
+	}
+	ok, err := e.program.Holds(j.scope(), it)
+	switch {
+	case errors.Is(err, expression.ErrNotStated):
+		r.reason, r.got = stemma.ReasonNotStated, stemma.Printable(err.Error(), 200)
+	case err != nil:
+		r.outcome, r.reason, r.got = stemma.Unknown, stemma.ReasonExpression, ""
+		r.detail, r.fix = stemma.Printable(err.Error(), 200), "mend the rule, which cannot be evaluated for this image"
+	case ok:
+		return pass("it holds")
+	}
+	return r
+}
+
+// element is a piece of evidence that an expression is about.
+type element struct {
+	it     any
+	name   string // for people
+	bundle stemma.Digest
+}
+
+// pieces are the accepted pieces of a kind of evidence, and the reason where there is none.
+func (j *judgement) pieces(kind ForEach) (all []element, absent stemma.Reason) {
+	f := j.facts()
+	switch kind {
+	case ForProvenance:
+		for i := range f.Provenance {
+			p := &f.Provenance[i]
+			all = append(all, element{p, "provenance by " + cmp.Or(p.Signer.Subject, p.Signer.KeyID), p.Bundle})
+		}
+		return all, stemma.ReasonNoProvenance
+	case ForSBOMs:
+		for i := range f.SBOMs {
+			s := &f.SBOMs[i]
+			all = append(all, element{s, "SBOM by " + cmp.Or(s.Signer.Subject, s.Signer.KeyID), s.Bundle})
+		}
+		return all, stemma.ReasonNoSBOM
+	case ForScans:
+		for i := range f.Scans {
+			s := &f.Scans[i]
+			all = append(all, element{s, "scan by " + cmp.Or(s.Signer.Subject, s.Signer.KeyID), s.Bundle})
+		}
+	case ForAttestations:
+		for i := range f.Attestations {
+			a := &f.Attestations[i]
+			all = append(all, element{a, cmp.Or(a.Type, "signature") + " by " + cmp.Or(a.Signer.Subject, a.Signer.KeyID), a.Bundle})
+		}
+	case ForSigners:
+		for i := range f.Signers {
+			s := &f.Signers[i]
+			all = append(all, element{s, cmp.Or(s.Subject, s.KeyID), ""})
+		}
+		return all, stemma.ReasonNoEvidence
+	case ForPlatforms:
+		for i := range f.Platforms {
+			p := &f.Platforms[i]
+			all = append(all, element{p, strings.Trim(p.OS+"/"+p.Architecture+"/"+p.Variant, "/") + " " + p.Digest.Short(), ""})
+		}
+		return all, stemma.ReasonPlatform
+	}
+	return all, stemma.ReasonNoAttestation
+}
+
+// scope is what expressions of the policy see of the target.
+func (j *judgement) scope() *expression.Scope {
+	if j.seen == nil {
+		j.seen = j.expressions.Scope(j.facts())
+	}
+	return j.seen
+}
+
+// facts gathers the evidence by identities that the policy names. Of a kind of evidence for which the policy has a block
+// those count whom the block names; what others sign, a stranger above all, is not to be seen.
+func (j *judgement) facts() *stemma.Facts {
+	if j.told != nil {
+		return j.told
+	}
+	f := &stemma.Facts{
+		Image: imageFacts(j.evidence), Now: j.at.At, Situation: stemma.SituationFacts{Namespace: j.at.Namespace, Requester: j.at.Requester},
+	}
+	j.told = f
+	f.Image.Repository, f.Image.Tag = j.top.Image.Repository, j.top.Image.Tag
+	for _, c := range j.top.Platforms {
+		if c != nil && !c.Attestation {
+			f.Platforms = append(f.Platforms, imageFacts(c))
+		}
+	}
+	if len(f.Platforms) == 0 {
+		f.Platforms = []stemma.ImageFacts{f.Image}
+	}
+	for _, c := range j.candidates {
+		if c.accepted() {
+			level, _ := j.level(c)
+			f.Provenance = append(f.Provenance, stemma.NewProvenanceFacts(c.provenance, c.attestation, []string{c.builder}, level))
+		}
+	}
+	for i := range j.evidence.Attestations {
+		a := &j.evidence.Attestations[i]
+		if !j.bound(a) {
+			continue
+		}
+		j.tell(f, a)
+	}
+	slices.SortFunc(f.Attestations, func(a, b stemma.AttestedFacts) int { return cmp.Compare(a.Bundle, b.Bundle) })
+	slices.SortFunc(f.SBOMs, func(a, b stemma.SBOMFacts) int { return cmp.Compare(a.Bundle, b.Bundle) })
+	slices.SortFunc(f.Scans, func(a, b stemma.ScanFacts) int { return cmp.Compare(a.Bundle, b.Bundle) })
+	slices.SortFunc(f.Signers, func(a, b stemma.SignerFacts) int {
+		return cmp.Or(cmp.Compare(a.Trust, b.Trust), cmp.Compare(a.Issuer, b.Issuer), cmp.Compare(a.Subject, b.Subject), cmp.Compare(a.KeyID, b.KeyID))
+	})
+	return f
+}
+
+// tell adds what an attestation is evidence of, as far as its signer is one whom the policy names for it.
+func (j *judgement) tell(f *stemma.Facts, a *stemma.Attestation) {
+	for _, id := range signers(a) {
+		named := j.named(id)
+		if len(named) == 0 {
+			continue
+		}
+		by := func(names []string) ([]string, bool) {
+			rest := slices.DeleteFunc(slices.Clone(named), func(n string) bool { return names != nil && !slices.Contains(names, n) })
+			return rest, len(rest) > 0
+		}
+		if !slices.ContainsFunc(f.Signers, func(s stemma.SignerFacts) bool {
+			return s.Trust == id.Trust && s.Issuer == id.Issuer && s.Subject == id.Subject && s.KeyID == id.KeyID
+		}) {
+			f.Signers = append(f.Signers, stemma.NewSignerFacts(id, named))
+		}
+		if names, ok := by(j.spec.attestedBy(a)); ok && a.Binding.Kind != stemma.BindingSource {
+			f.Attestations = append(f.Attestations, attestedFacts(a, id, names))
+		}
+		for i := range j.evidence.SBOMs {
+			if s := &j.evidence.SBOMs[i]; s.Bundle == a.Bundle && s.Bundle != "" {
+				var only []string
+				if j.spec.SBOM != nil {
+					only = j.spec.SBOM.By.Of
+				}
+				if names, ok := by(only); ok {
+					f.SBOMs = append(f.SBOMs, stemma.SBOMFacts{
+						Format: s.Format, Name: s.Name, Created: s.Created, Tools: s.Tools, Authors: s.Authors, Subjects: s.Subjects, Bases: s.Bases,
+						Packages: s.Packages, Signer: stemma.NewSignerFacts(id, names), SignedAt: a.Time(), Bundle: a.Bundle,
+					})
+				}
+			}
+		}
+		for i := range j.evidence.Scans {
+			if s := &j.evidence.Scans[i]; s.Bundle == a.Bundle && s.Bundle != "" {
+				var only []string
+				if j.spec.Vulnerabilities != nil {
+					only = j.spec.Vulnerabilities.By.Of
+				}
+				if names, ok := by(only); ok {
+					f.Scans = append(f.Scans, stemma.ScanFacts{
+						Scanner: s.Scanner, Database: s.Database, Finished: s.Finished, Found: s.Found,
+						Signer: stemma.NewSignerFacts(id, names), SignedAt: a.Time(), Bundle: a.Bundle,
+					})
+				}
+			}
+		}
+		return // the first signer that counts
+	}
+}
+
+// named lists the names of builders and signers that an identity is. A builder that tells those it signs for apart by its
+// provenance is not told by its identity.
+func (j *judgement) named(id stemma.Identity) []string {
+	var names []string
+	for name, b := range j.policy.builders {
+		if !b.shared() && b.accepts(id) {
+			names = append(names, name)
+		}
+	}
+	for name, s := range j.policy.signers {
+		if s.accepts(id) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// attestedBy lists who may make an attestation of the type, where the policy says so; nil: whoever it names.
+func (s *Spec) attestedBy(a *stemma.Attestation) []string {
+	if a.Signature && s.Signature != nil {
+		return s.Signature.By.Of
+	}
+	for i := range s.Attestations {
+		if e := &s.Attestations[i]; !a.Signature && e.Type == a.Statement.PredicateType {
+			return e.By.Of
+		}
+	}
+	return nil
+}
+
+func attestedFacts(a *stemma.Attestation, id stemma.Identity, by []string) stemma.AttestedFacts {
+	return stemma.AttestedFacts{
+		Type: a.Statement.PredicateType, Signature: a.Signature, Predicate: a.Statement.Predicate, Signer: stemma.NewSignerFacts(id, by),
+		SignedAt: a.Time(), Binding: a.Binding.Kind, Bundle: a.Bundle,
+	}
+}
+
+func imageFacts(e *stemma.Evidence) stemma.ImageFacts {
+	return stemma.ImageFacts{
+		Repository: e.Image.Repository, Digest: e.Image.Digest, Tag: e.Image.Tag, MediaType: e.MediaType,
+		OS: e.Platform.OS, Architecture: e.Platform.Architecture, Variant: e.Platform.Variant,
+	}
+}
+
+// lookAtPlatforms reports whether an expression of the set may look at what an index lists.
+func (s *Set) lookAtPlatforms() bool {
+	return slices.ContainsFunc(s.policies, func(p *loaded) bool {
+		return slices.ContainsFunc(p.spec.Rules, func(r Custom) bool { return r.For == ForPlatforms || strings.Contains(r.Require.Text, "platforms") })
+	})
+}
