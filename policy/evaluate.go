@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/base32"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -34,18 +35,22 @@ func Evaluate(set *Set, evidence *stemma.Evidence, situation stemma.Situation) *
 	d.Effect = stemma.Admit
 	leveled := false
 	targets := set.targets(evidence, situation)
-	of := map[string]*loaded{}
+	var matched []application
 	for _, p := range set.policies {
 		pattern, vars, ok := p.matches(evidence.Image.Repository, situation)
 		if !ok {
 			continue
 		}
-		var findings []stemma.Finding
 		var missing []string
+		first := len(d.Findings)
 		for _, t := range targets {
 			j := &judgement{set: &set.spec, expressions: set.environment, policy: p, spec: &p.spec, top: evidence, target: t, at: situation, vars: vars}
 			said := j.judge()
-			findings = append(findings, said.findings...)
+			if d.Findings == nil {
+				d.Findings = said.findings // nobody else has them
+			} else {
+				d.Findings = append(d.Findings, said.findings...)
+			}
 			if said.policy.spec.Provenance != nil && (!leveled || said.level < d.Level) {
 				d.Level, leveled = said.level, true
 			}
@@ -58,23 +63,21 @@ func Evaluate(set *Set, evidence *stemma.Evidence, situation stemma.Situation) *
 		}
 		d.NotRequired = missing
 		d.Policies = append(d.Policies, stemma.PolicyRef{Name: p.name, Digest: p.id, Mode: string(p.mode()), Why: pattern})
-		d.Findings = append(d.Findings, findings...)
 		d.Skipped = append(d.Skipped, set.skipped(p)...)
-		of[p.name] = p
+		matched = append(matched, application{p, first, len(d.Findings)})
 		if situation.At.Before(p.spec.EnforceFrom.Time) && p.mode() == Enforce {
 			d.Upcoming = append(d.Upcoming, "policy "+p.name+" enforces from "+p.spec.EnforceFrom.Format(time.DateOnly))
 		}
 	}
 	set.waive(d)
-	for _, ref := range d.Policies {
-		own := slices.DeleteFunc(slices.Clone(d.Findings), func(f stemma.Finding) bool { return f.Policy != ref.Name })
-		effect, because := set.effect(of[ref.Name], own, situation)
+	for _, m := range matched {
+		effect, because := set.effect(m.policy, d.Findings[m.first:m.end], situation)
 		d.Effect = stronger(d.Effect, effect)
 		if because != "" {
 			d.Because = append(d.Because, because)
 		}
 	}
-	if !slices.ContainsFunc(set.policies, func(p *loaded) bool { return p.namespace == "" && of[p.name] != nil }) {
+	if !slices.ContainsFunc(matched, func(m application) bool { return m.policy.namespace == "" }) {
 		// What a namespace adds tightens: an image that the set has no policy for stays one.
 		d.Findings = append(d.Findings, unmatched(set, evidence))
 		effect := map[Unmatched]stemma.Effect{UnmatchedAllow: stemma.Admit, UnmatchedWarn: stemma.Warn}[set.spec.Unmatched]
@@ -98,6 +101,12 @@ func Evaluate(set *Set, evidence *stemma.Evidence, situation stemma.Situation) *
 	}
 	seal(d, evidence)
 	return d
+}
+
+// application is a policy that is about the image, and its findings.
+type application struct {
+	policy     *loaded
+	first, end int
 }
 
 // notFetched unites what was left alone of the image and of its platforms.
@@ -164,15 +173,24 @@ func unmatched(set *Set, evidence *stemma.Evidence) stemma.Finding {
 	return f
 }
 
+// rules lists what is required of the target.
+func (j *judgement) rules() []Rule {
+	current, _, _ := j.approval()
+	if current == nil && len(j.at.Expect) == 0 {
+		return j.policy.required // which nothing changes
+	}
+	return slices.DeleteFunc(append(Rules(), j.policy.rules...), func(r Rule) bool { return !j.asks(r) || current != nil && !underApproval(r) })
+}
+
 // run applies every rule in force to the target. A panic outside of a rule leaves it Unknown as a whole.
 func (j *judgement) run() (findings []stemma.Finding, level stemma.Level) {
 	defer func() {
 		if p := recover(); p != nil {
-			findings, level = []stemma.Finding{j.finding(imageAuthentic(), panicked(p))}, 0
+			authentic := imageAuthentic()
+			findings, level = []stemma.Finding{j.finding(&authentic, panicked(p))}, 0
 		}
 	}()
-	current, _, _ := j.approval()
-	rules := slices.DeleteFunc(append(Rules(), j.policy.rules...), func(r Rule) bool { return !j.asks(r) || current != nil && !underApproval(r) })
+	rules := j.rules()
 	if j.evidence = j.target.evidence; j.evidence == nil {
 		return j.nothing(rules), 0
 	}
@@ -187,8 +205,11 @@ func (j *judgement) run() (findings []stemma.Finding, level stemma.Level) {
 	}
 	j.collect(rules)
 	each := 0
-	for _, rule := range rules {
-		if rule.each == nil {
+	if len(j.candidates) > 0 {
+		j.cells = make([]result, 0, len(j.candidates[0].results))
+	}
+	for i := range rules {
+		if rules[i].each == nil {
 			continue
 		}
 		if len(j.candidates) == 0 {
@@ -199,7 +220,9 @@ func (j *judgement) run() (findings []stemma.Finding, level stemma.Level) {
 		each++
 	}
 	each = 0
-	for _, rule := range rules {
+	findings = make([]stemma.Finding, 0, len(rules))
+	for i := range rules {
+		rule := &rules[i]
 		var r result
 		switch {
 		case rule.platforms != nil:
@@ -219,7 +242,7 @@ func (j *judgement) run() (findings []stemma.Finding, level stemma.Level) {
 }
 
 // listed makes the findings of a rule about what an index lists.
-func (j *judgement) listed(rule Rule) []stemma.Finding {
+func (j *judgement) listed(rule *Rule) []stemma.Finding {
 	var out []stemma.Finding
 	for _, l := range rule.platforms(j) {
 		f := j.finding(rule, l.result)
@@ -234,7 +257,8 @@ func (j *judgement) listed(rule Rule) []stemma.Finding {
 func (j *judgement) nothing(rules []Rule) []stemma.Finding {
 	var out []stemma.Finding
 	why := j.target.listings[0].result
-	for _, rule := range rules {
+	for i := range rules {
+		rule := &rules[i]
 		switch {
 		case rule.platforms != nil:
 			out = append(out, j.listed(rule)...)
@@ -264,9 +288,16 @@ func (j *judgement) collect(rules []Rule) {
 		// A statement of a type that no reader knows is provenance only to a builder that is said to write the type.
 		j.identify(a, p, func(b Builder) bool { return b.Internal != nil && b.Internal.Type == a.Statement.PredicateType })
 	})
+	judging := 0
+	for i := range rules {
+		if rules[i].each != nil {
+			judging++
+		}
+	}
 	for _, c := range j.candidates {
-		for _, rule := range rules {
-			if rule.each != nil {
+		c.results = make([]result, 0, judging)
+		for i := range rules {
+			if rule := &rules[i]; rule.each != nil {
 				c.results = append(c.results, guard(func() result { return rule.each(j, c) }))
 			}
 		}
@@ -439,7 +470,7 @@ func guard(check func() result) (r result) {
 	return check()
 }
 
-func (j *judgement) finding(rule Rule, r result) stemma.Finding {
+func (j *judgement) finding(rule *Rule, r result) stemma.Finding {
 	f := stemma.Finding{
 		Rule: rule.ID, Outcome: r.outcome, Reason: r.reason, Title: rule.Title, Got: r.got, Want: r.want, Detail: r.detail,
 		Proof: r.proof, Policy: j.policy.name, Where: cmp.Or(r.place, j.policy.where(cmp.Or(r.path, "match"))), Platform: j.target.platform, Of: j.target.of,
@@ -523,8 +554,7 @@ func seal(d *stemma.Decision, evidence *stemma.Evidence) {
 	}
 	d.Decided = hash(d.Set, d.Image.Repository, d.Image.Digest, d.Situation, d.Trust, cells, d.Verdict, d.Effect)
 	d.Evidence = DigestOf(evidence)
-	sum := sha256.Sum256(encode(d))
-	d.ID = strings.ToLower(base32.StdEncoding.EncodeToString(sum[:])[:26])
+	d.ID = strings.ToLower(base32.StdEncoding.EncodeToString(sum(d))[:26])
 }
 
 // DigestOf is the digest of all that was seen of an image, whatever the order in which it was found and the time of the
@@ -578,7 +608,18 @@ func DigestOf(e *stemma.Evidence) stemma.Digest {
 	return hash(parts)
 }
 
-func hash(v ...any) stemma.Digest { return stemma.SHA256(encode(v)) }
+func hash(v ...any) stemma.Digest {
+	return stemma.Digest("sha256:" + hex.EncodeToString(sum(v)))
+}
+
+// sum is the SHA-256 of the JSON of v and a line feed, without a copy of it.
+func sum(v any) []byte {
+	h := sha256.New()
+	if err := json.NewEncoder(h).Encode(v); err != nil {
+		panic("policy: encoding a decision: " + err.Error()) // unreachable: every type in it encodes
+	}
+	return h.Sum(nil)
+}
 
 // encode is deterministic: structs, slices and maps with string keys, no floating-point numbers.
 func encode(v any) []byte {

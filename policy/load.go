@@ -61,6 +61,7 @@ type loaded struct {
 	distrust []*distrusted
 	tags     Tags   // of the PolicySet
 	rules    []Rule // of its own
+	required []Rule // all in force, whatever the situation
 
 	namespace    string          // the only one in which it counts, of a NamespaceImageTrustPolicy
 	alternatives []*loaded       // the policy with the blocks of each of anyOf
@@ -255,8 +256,8 @@ func (l *loader) finish(files []File) {
 	for _, p := range l.set.policies {
 		e := entry{KindPolicy, p.name, canonical(reflect.ValueOf(p.spec))}
 		p.id = digest(e)
-		for _, a := range p.alternatives {
-			a.id = p.id
+		for _, q := range append([]*loaded{p}, p.alternatives...) {
+			q.id, q.required = p.id, slices.DeleteFunc(append(Rules(), q.rules...), func(r Rule) bool { return !r.inForce(q) })
 		}
 		all = append(all, e)
 	}

@@ -93,6 +93,7 @@ type judgement struct {
 	candidates  []*candidate      // the nearest to what the policy wants first
 	told        *stemma.Facts     // what expressions see of it
 	seen        *expression.Scope
+	elements    map[ForEach][]element
 	cells       []result // of the rules that judge each provenance, over all candidates
 }
 

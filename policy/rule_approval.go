@@ -303,6 +303,7 @@ func (j *judgement) judge() judged {
 		}
 	}
 	r.path = "anyOf"
-	best.findings = append(best.findings, j.finding(policyAlternative(), r))
+	alternative := policyAlternative()
+	best.findings = append(best.findings, j.finding(&alternative, r))
 	return best
 }

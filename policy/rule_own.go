@@ -137,29 +137,30 @@ func (j *judgement) own(r *Custom, path string) result {
 		}
 		return result{outcome: stemma.Fail, reason: absent, got: "no accepted " + r.For.one(), want: want, path: path, detail: r.Why}
 	}
-	var worst *result
+	var worst result
 	var items []string
-	var cites []stemma.Digest
+	cites := make([]stemma.Digest, 0, len(pieces))
 	for _, p := range pieces {
 		out := j.holds(&r.Require, p.it, path)
-		cites = append(cites, p.bundle)
+		if p.bundle != "" {
+			cites = append(cites, p.bundle)
+		}
 		if out.outcome == stemma.Pass {
 			continue
 		}
-		items = append(items, p.name+": "+out.got)
-		if worst == nil || badness(out.outcome) > badness(worst.outcome) {
-			worst = &out
-			worst.got = p.name + ": " + out.got
+		if out.got = p.name + ": " + out.got; badness(out.outcome) > badness(worst.outcome) || len(items) == 0 {
+			worst = out
 		}
+		items = append(items, out.got)
 	}
-	if worst == nil {
-		return pass("holds for "+count(len(pieces), r.For.one()), slices.DeleteFunc(cites, func(d stemma.Digest) bool { return d == "" })...)
+	if len(items) == 0 {
+		return pass("holds for "+count(len(pieces), r.For.one()), cites...)
 	}
 	worst.detail = cmp.Or(worst.detail, r.Why)
 	if len(items) > 1 {
 		worst.items = cutShort(items)
 	}
-	return *worst
+	return worst
 }
 
 // one names one piece of a kind of evidence.
@@ -202,6 +203,16 @@ type element struct {
 
 // pieces are the accepted pieces of a kind of evidence, and the reason where there is none.
 func (j *judgement) pieces(kind ForEach) (all []element, absent stemma.Reason) {
+	if known, ok := j.elements[kind]; ok {
+		return known, kind.absent()
+	}
+	defer func() {
+		if j.elements == nil {
+			j.elements = map[ForEach][]element{}
+		}
+		j.elements[kind] = all
+	}()
+	absent = kind.absent()
 	f := j.facts()
 	switch kind {
 	case ForProvenance:
@@ -209,13 +220,11 @@ func (j *judgement) pieces(kind ForEach) (all []element, absent stemma.Reason) {
 			p := &f.Provenance[i]
 			all = append(all, element{p, "provenance by " + cmp.Or(p.Signer.Subject, p.Signer.KeyID), p.Bundle})
 		}
-		return all, stemma.ReasonNoProvenance
 	case ForSBOMs:
 		for i := range f.SBOMs {
 			s := &f.SBOMs[i]
 			all = append(all, element{s, "SBOM by " + cmp.Or(s.Signer.Subject, s.Signer.KeyID), s.Bundle})
 		}
-		return all, stemma.ReasonNoSBOM
 	case ForScans:
 		for i := range f.Scans {
 			s := &f.Scans[i]
@@ -231,15 +240,28 @@ func (j *judgement) pieces(kind ForEach) (all []element, absent stemma.Reason) {
 			s := &f.Signers[i]
 			all = append(all, element{s, cmp.Or(s.Subject, s.KeyID), ""})
 		}
-		return all, stemma.ReasonNoEvidence
 	case ForPlatforms:
 		for i := range f.Platforms {
 			p := &f.Platforms[i]
 			all = append(all, element{p, strings.Trim(p.OS+"/"+p.Architecture+"/"+p.Variant, "/") + " " + p.Digest.Short(), ""})
 		}
-		return all, stemma.ReasonPlatform
 	}
-	return all, stemma.ReasonNoAttestation
+	return all, absent
+}
+
+// absent is the reason where there is no accepted piece of the kind.
+func (f ForEach) absent() stemma.Reason {
+	switch f {
+	case ForProvenance:
+		return stemma.ReasonNoProvenance
+	case ForSBOMs:
+		return stemma.ReasonNoSBOM
+	case ForSigners:
+		return stemma.ReasonNoEvidence
+	case ForPlatforms:
+		return stemma.ReasonPlatform
+	}
+	return stemma.ReasonNoAttestation
 }
 
 // scope is what expressions of the policy see of the target.
