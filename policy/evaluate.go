@@ -368,6 +368,9 @@ func compareResults(a, b []result) int {
 
 // enough reports whether the candidates that are good come from as many distinct builders as the policy asks for.
 func (j *judgement) enough(good func(*candidate) bool) bool {
+	if j.spec.Provenance.By.AtLeast <= 1 {
+		return slices.ContainsFunc(j.candidates, good)
+	}
 	return j.distinct(good) >= j.spec.Provenance.By.AtLeast
 }
 

@@ -94,6 +94,8 @@ type judgement struct {
 	told        *stemma.Facts     // what expressions see of it
 	seen        *expression.Scope
 	elements    map[ForEach][]element
+	counted     []*bill // SBOMs that count
+	signed      map[*stemma.Attestation][]party
 	cells       []result // of the rules that judge each provenance, over all candidates
 }
 

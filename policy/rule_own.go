@@ -315,8 +315,9 @@ func (j *judgement) facts() *stemma.Facts {
 
 // tell adds what an attestation is evidence of, as far as its signer is one whom the policy names for it.
 func (j *judgement) tell(f *stemma.Facts, a *stemma.Attestation) {
-	for _, id := range signers(a) {
-		named := j.named(id)
+	for _, p := range j.parties(a) {
+		// A builder that tells those it signs for apart by its provenance is not told by its identity.
+		named, id := slices.DeleteFunc(slices.Clone(p.names), func(n string) bool { return j.policy.builders[n].shared() }), p.id
 		if len(named) == 0 {
 			continue
 		}
@@ -362,24 +363,6 @@ func (j *judgement) tell(f *stemma.Facts, a *stemma.Attestation) {
 		}
 		return // the first signer that counts
 	}
-}
-
-// named lists the names of builders and signers that an identity is. A builder that tells those it signs for apart by its
-// provenance is not told by its identity.
-func (j *judgement) named(id stemma.Identity) []string {
-	var names []string
-	for name, b := range j.policy.builders {
-		if !b.shared() && b.accepts(id) {
-			names = append(names, name)
-		}
-	}
-	for name, s := range j.policy.signers {
-		if s.accepts(id) {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return names
 }
 
 // attestedBy lists who may make an attestation of the type, where the policy says so; nil: whoever it names.

@@ -109,8 +109,15 @@ type bill struct {
 	names       *named              // what it names; read when it is asked for
 }
 
-// bills lists what counts, the newest first.
+// bills lists what counts, the newest first. Half a dozen rules ask for it.
 func (j *judgement) bills() []*bill {
+	if j.counted == nil {
+		j.counted = slices.Clip(append([]*bill{}, j.count()...))
+	}
+	return j.counted
+}
+
+func (j *judgement) count() []*bill {
 	var out []*bill
 	d := j.sbomDemand()
 	for i := range j.evidence.Attestations {
@@ -123,9 +130,9 @@ func (j *judgement) bills() []*bill {
 			if !j.spec.SBOM.takes(s) {
 				continue
 			}
-			for _, id := range signers(a) {
-				if names := j.accepted(d.by, id); len(names) > 0 {
-					b.signers[distinctID(id)] = append(b.signers[distinctID(id)], names...)
+			for _, p := range j.parties(a) {
+				if names := p.among(d.by); len(names) > 0 {
+					b.signers[p.distinct] = append(b.signers[p.distinct], names...)
 				}
 			}
 			if len(b.signers) > 0 {
@@ -167,8 +174,9 @@ func readings() map[string]reading {
 
 // read makes a rule of a requirement on what an SBOM says.
 func read(rule Rule) Rule {
-	rule.inForce = func(p *loaded) bool { return hasSBOM(p) && readings()[rule.ID].asked(p.spec.SBOM) }
-	rule.image = func(j *judgement) result { return j.read(readings()[rule.ID], j.bills()) }
+	how := readings()[rule.ID]
+	rule.inForce = func(p *loaded) bool { return hasSBOM(p) && how.asked(p.spec.SBOM) }
+	rule.image = func(j *judgement) result { return j.read(how, j.bills()) }
 	return rule
 }
 
@@ -424,6 +432,9 @@ func sbomWhole() Rule {
 func checkBillWhole(j *judgement) result {
 	none := result{outcome: stemma.NotApplicable}
 	bills, partners := j.bills(), j.partners()
+	if len(bills) < 2 && len(partners) < 2 {
+		return none
+	}
 	var all []reading
 	compared := false
 	for _, rule := range bomRules() {

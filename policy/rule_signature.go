@@ -69,9 +69,58 @@ func (d demand) wanted() string {
 	return d.what + " by " + strings.Join(d.by.Of, " or ")
 }
 
-// accepted lists the names of a "by" that an identity fits, under the controls of each.
-func (j *judgement) accepted(by By, id stemma.Identity) []string {
-	return slices.DeleteFunc(slices.Clone(by.Of), func(n string) bool { return !j.policy.signer(n).accepts(id) })
+// party is somebody who signed an envelope.
+type party struct {
+	id       stemma.Identity
+	distinct string   // what makes him another than others
+	says     string   // for people
+	names    []string // of builders and signers of the policy that he is, under the controls of each
+}
+
+// parties lists everybody who signed the envelope of an attestation. Many rules ask for it.
+func (j *judgement) parties(a *stemma.Attestation) []party {
+	if all, ok := j.signed[a]; ok {
+		return all
+	}
+	all := make([]party, 0, 1+len(a.Cosigners))
+	for _, id := range append([]stemma.Identity{a.Signer}, a.Cosigners...) {
+		p := party{id: id, distinct: distinctID(id), says: describe(id)}
+		for name, b := range j.policy.builders {
+			if b.accepts(id) {
+				p.names = append(p.names, name)
+			}
+		}
+		for name, s := range j.policy.signers {
+			if s.accepts(id) {
+				p.names = append(p.names, name)
+			}
+		}
+		slices.Sort(p.names)
+		all = append(all, p)
+	}
+	if j.signed == nil {
+		j.signed = map[*stemma.Attestation][]party{}
+	}
+	j.signed[a] = all
+	return all
+}
+
+// among lists the names of a "by" that he is.
+func (p party) among(by By) []string {
+	var out []string
+	for _, n := range by.Of {
+		if slices.Contains(p.names, n) {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// signedBy reports whether one of a "by" signed the envelope.
+func (j *judgement) signedBy(a *stemma.Attestation, by By) bool {
+	return slices.ContainsFunc(j.parties(a), func(p party) bool {
+		return slices.ContainsFunc(by.Of, func(n string) bool { return slices.Contains(p.names, n) })
+	})
 }
 
 // uncontrolled is the flaw of evidence by the right identity from a run that none of the names in a "by" accepts, or nil.
@@ -86,11 +135,6 @@ func (j *judgement) uncontrolled(by By, a *stemma.Attestation, id stemma.Identit
 		}
 	}
 	return nil
-}
-
-// signers lists everybody who signed the envelope of an attestation.
-func signers(a *stemma.Attestation) []stemma.Identity {
-	return append([]stemma.Identity{a.Signer}, a.Cosigners...)
 }
 
 // demanded is what there is of a demand. Each map leads from a distinct signer to the names that it fits.
@@ -111,17 +155,17 @@ func (j *judgement) demanded(d demand) demanded {
 		if !d.is(a) || !j.bound(a) {
 			continue
 		}
-		for _, id := range signers(a) {
-			names := j.accepted(d.by, id)
+		for _, p := range j.parties(a) {
+			names := p.among(d.by)
 			if len(names) == 0 {
-				if f := j.uncontrolled(d.by, a, id); f != nil {
-					f.got = describe(id) + ": " + f.got
+				if f := j.uncontrolled(d.by, a, p.id); f != nil {
+					f.got = p.says + ": " + f.got
 					s.flaws = append(s.flaws, *f)
 				}
-				s.others = append(s.others, describe(id))
+				s.others = append(s.others, p.says)
 				continue
 			}
-			key := distinctID(id)
+			key := p.distinct
 			f := d.age(a, j.at.At)
 			if f == nil && d.flaw != nil {
 				f = d.flaw(a)
@@ -130,7 +174,7 @@ func (j *judgement) demanded(d demand) demanded {
 			case f == nil:
 				s.good[key] = append(s.good[key], names...)
 				s.perhaps[key] = append(s.perhaps[key], names...)
-				s.by = append(s.by, describe(id))
+				s.by = append(s.by, p.says)
 				s.cites = append(s.cites, a.Bundle)
 				if s.newest == nil || cmp.Or(a.Time().Compare(s.newest.Time()), -compareAttestations(a, s.newest)) > 0 {
 					s.newest = a
@@ -139,7 +183,7 @@ func (j *judgement) demanded(d demand) demanded {
 			case f.outcome == stemma.Unknown:
 				s.perhaps[key] = append(s.perhaps[key], names...)
 			}
-			f.got = strings.TrimSpace(describe(id) + " " + f.got)
+			f.got = strings.TrimSpace(p.says + " " + f.got)
 			s.flaws = append(s.flaws, *f)
 		}
 	}

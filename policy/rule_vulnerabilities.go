@@ -133,7 +133,7 @@ func (j *judgement) counting() (scans []*stemma.Scan, cites []stemma.Digest) {
 	d := j.scanDemand()
 	for i := range j.evidence.Attestations {
 		a := &j.evidence.Attestations[i]
-		if !d.is(a) || !j.bound(a) || !slices.ContainsFunc(signers(a), func(id stemma.Identity) bool { return len(j.accepted(d.by, id)) > 0 }) {
+		if !d.is(a) || !j.bound(a) || !j.signedBy(a, d.by) {
 			continue
 		}
 		old := func(t time.Time) bool { return d.maxAge > 0 && !t.IsZero() && j.at.At.Sub(t) > time.Duration(d.maxAge) }
@@ -245,7 +245,7 @@ func (j *judgement) statements() map[string][]word {
 	by := By{AtLeast: 1, Of: j.spec.Vulnerabilities.VEX}
 	for i := range j.evidence.Attestations {
 		a := &j.evidence.Attestations[i]
-		if a.Signature || a.Bundle == "" || !j.bound(a) || !slices.ContainsFunc(signers(a), func(id stemma.Identity) bool { return len(j.accepted(by, id)) > 0 }) {
+		if a.Signature || a.Bundle == "" || !j.bound(a) || !j.signedBy(a, by) {
 			continue
 		}
 		for _, v := range j.evidence.VEX {

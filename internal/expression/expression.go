@@ -122,7 +122,11 @@ func (e *Environment) Compile(text, kind string) (*Program, *Issue) {
 	if err != nil || estimate.Max > maxGuess {
 		return nil, &Issue{Line: 1, Column: 1, Problem: "the expression could take too long for large evidence", Hint: "go through one list, and not through several inside one another"}
 	}
-	program, err := environment.Program(ast, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(maxCost))
+	options := []cel.ProgramOption{cel.EvalOptions(cel.OptOptimize)}
+	if loops(ast) {
+		options = append(options, cel.CostLimit(maxCost)) // what has no loop ends when its text does
+	}
+	program, err := environment.Program(ast, options...)
 	if err != nil {
 		return nil, &Issue{Line: 1, Column: 1, Problem: err.Error()}
 	}

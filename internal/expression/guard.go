@@ -38,6 +38,13 @@ func (e *Environment) check(a *cel.Ast) *Issue {
 	return c.issue
 }
 
+// loops reports whether an expression goes through a list.
+func loops(a *cel.Ast) bool {
+	found := false
+	ast.PostOrderVisit(a.NativeRep().Expr(), ast.NewExprVisitor(func(x ast.Expr) { found = found || x.Kind() == ast.ComprehensionKind }))
+	return found
+}
+
 // polarity is how the value of a part bears on the whole.
 type polarity int
 
