@@ -331,40 +331,32 @@ func (b *By) decodeYAML(d *decoder, n *yaml.Node, path string) {
 	d.value(n, reflect.ValueOf(&b.Of).Elem(), path)
 }
 
-func oneOf(d *decoder, n *yaml.Node, path string, allowed ...string) string {
-	s := d.text(n, path)
-	if s != "" && !slices.Contains(allowed, s) {
-		d.fail(n, suggestion(s, allowed), "%s cannot be %q", last(path), s)
-	}
-	return s
+func (Mode) choices() []string {
+	return []string{string(Enforce), string(WarnAll), string(Audit)}
 }
 
-func (m *Mode) decodeYAML(d *decoder, n *yaml.Node, path string) {
-	*m = Mode(oneOf(d, n, path, string(Enforce), string(WarnAll), string(Audit)))
+func (Unmatched) choices() []string {
+	return []string{string(UnmatchedRefuse), string(UnmatchedWarn), string(UnmatchedAllow)}
 }
 
-func (u *Unmatched) decodeYAML(d *decoder, n *yaml.Node, path string) {
-	*u = Unmatched(oneOf(d, n, path, string(UnmatchedRefuse), string(UnmatchedWarn), string(UnmatchedAllow)))
+func (ConfigSubjects) choices() []string {
+	return []string{string(ConfigsRefused), string(ConfigsAccepted)}
 }
 
-func (c *ConfigSubjects) decodeYAML(d *decoder, n *yaml.Node, path string) {
-	*c = ConfigSubjects(oneOf(d, n, path, string(ConfigsRefused), string(ConfigsAccepted)))
+func (Agreement) choices() []string {
+	return []string{string(AgreementReported), string(AgreementComplete)}
 }
 
-func (a *Agreement) decodeYAML(d *decoder, n *yaml.Node, path string) {
-	*a = Agreement(oneOf(d, n, path, string(AgreementReported), string(AgreementComplete)))
+func (Choice) choices() []string {
+	return []string{string(Required), string(None)}
 }
 
-func (c *Choice) decodeYAML(d *decoder, n *yaml.Node, path string) {
-	*c = Choice(oneOf(d, n, path, string(Required), string(None)))
+func (Signs) choices() []string {
+	return []string{string(SignsPAE), string(SignsPayload)}
 }
 
-func (s *Signs) decodeYAML(d *decoder, n *yaml.Node, path string) {
-	*s = Signs(oneOf(d, n, path, string(SignsPAE), string(SignsPayload)))
-}
-
-func (s *SaidBy) decodeYAML(d *decoder, n *yaml.Node, path string) {
-	*s = SaidBy(oneOf(d, n, path, string(stemma.SaidByCertificate), string(stemma.SaidByBuilder), string(stemma.SaidByTenant), string(stemma.SaidByNobody)))
+func (SaidBy) choices() []string {
+	return []string{string(stemma.SaidByCertificate), string(stemma.SaidByBuilder), string(stemma.SaidByTenant), string(stemma.SaidByNobody)}
 }
 
 func (r *Root) decodeYAML(d *decoder, n *yaml.Node, path string) {

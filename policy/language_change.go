@@ -104,15 +104,16 @@ func (r Running) MarshalText() ([]byte, error) {
 }
 
 func (r *Running) decodeYAML(d *decoder, n *yaml.Node, path string) {
-	word, rest, limited := strings.Cut(d.text(n, path), ":")
-	if word != runningKeep || !limited {
-		word = oneOf(d, n, path, runningKeep, runningRejudge)
-	}
+	s := d.text(n, path)
+	word, rest, limited := strings.Cut(s, ":")
 	r.Keep = word == runningKeep
-	if limited && r.Keep {
+	switch {
+	case limited && r.Keep:
 		value := *n
 		value.Value = rest
 		r.For.decodeYAML(d, &value, path)
+	case s != "" && s != runningKeep && s != runningRejudge:
+		d.fail(n, suggestion(s, []string{runningKeep, runningRejudge}), "%s cannot be %q", last(path), s)
 	}
 }
 
@@ -126,10 +127,10 @@ const (
 	TagsObserved Tags = "observe" // reported
 )
 
-func (t *Tags) decodeYAML(d *decoder, n *yaml.Node, path string) {
-	*t = Tags(oneOf(d, n, path, string(TagsRefused), string(TagsPinned), string(TagsObserved)))
+func (Tags) choices() []string {
+	return []string{string(TagsRefused), string(TagsPinned), string(TagsObserved)}
 }
 
-func (o *Otherwise) decodeYAML(d *decoder, n *yaml.Node, path string) {
-	*o = Otherwise(oneOf(d, n, path, string(OtherwiseRefuse), string(OtherwiseWarn)))
+func (Otherwise) choices() []string {
+	return []string{string(OtherwiseRefuse), string(OtherwiseWarn)}
 }

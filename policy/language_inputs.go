@@ -1,9 +1,5 @@
 package policy
 
-import (
-	"go.yaml.in/yaml/v3"
-)
-
 // Inputs requires what may have gone into the build. Each list that is written is an allow-list for its kind.
 type Inputs struct {
 	Unreported Unreported  `yaml:"unreported" default:"warn"` // warn (default), refuse or ignore that the builder does not name a kind of inputs that a list is written for
@@ -29,8 +25,8 @@ type Demand string
 // Demanded is the only value that can be written for a Demand.
 const Demanded Demand = "required"
 
-func (a *Demand) decodeYAML(d *decoder, n *yaml.Node, path string) {
-	*a = Demand(oneOf(d, n, path, string(Demanded)))
+func (Demand) choices() []string {
+	return []string{string(Demanded)}
 }
 
 // Unreported says what becomes of a requirement on inputs of a kind that the builder does not name.
@@ -43,10 +39,10 @@ const (
 	UnreportedIgnore Unreported = "ignore"
 )
 
-func (u *Unreported) decodeYAML(d *decoder, n *yaml.Node, path string) {
-	*u = Unreported(oneOf(d, n, path, string(UnreportedWarn), string(UnreportedRefuse), string(UnreportedIgnore)))
+func (Unreported) choices() []string {
+	return []string{string(UnreportedWarn), string(UnreportedRefuse), string(UnreportedIgnore)}
 }
 
-func (o *Others) decodeYAML(d *decoder, n *yaml.Node, path string) {
-	*o = Others(oneOf(d, n, path, string(OthersRefused), string(OthersAllowed)))
+func (Others) choices() []string {
+	return []string{string(OthersRefused), string(OthersAllowed)}
 }

@@ -46,6 +46,6 @@ const (
 	ForPlatforms    ForEach = "platforms"
 )
 
-func (f *ForEach) decodeYAML(d *decoder, n *yaml.Node, path string) {
-	*f = ForEach(oneOf(d, n, path, string(ForProvenance), string(ForAttestations), string(ForSBOMs), string(ForScans), string(ForSigners), string(ForPlatforms)))
+func (ForEach) choices() []string {
+	return []string{string(ForProvenance), string(ForAttestations), string(ForSBOMs), string(ForScans), string(ForSigners), string(ForPlatforms)}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -92,6 +93,9 @@ type decoder struct {
 type custom interface {
 	decodeYAML(d *decoder, n *yaml.Node, path string)
 }
+
+// chosen is a word of several.
+type chosen interface{ choices() []string }
 
 // documents splits a file into its documents. A syntax error ends it.
 func documents(f File) ([]*yaml.Node, *decoder) {
@@ -240,6 +244,14 @@ func (d *decoder) decode(n *yaml.Node, v any, path string) {
 func (d *decoder) value(n *yaml.Node, v reflect.Value, path string) {
 	if c, ok := v.Addr().Interface().(custom); ok {
 		c.decodeYAML(d, n, path)
+		return
+	}
+	if c, ok := v.Interface().(chosen); ok {
+		s := d.text(n, path)
+		if s != "" && !slices.Contains(c.choices(), s) {
+			d.fail(n, suggestion(s, c.choices()), "%s cannot be %q", last(path), s)
+		}
+		v.SetString(s)
 		return
 	}
 	switch v.Kind() {
