@@ -93,3 +93,42 @@ func (p *loaded) by() []string {
 	slices.Sort(by)
 	return slices.Compact(by)
 }
+
+// Applicability says whether one policy is about an image, and why.
+type Applicability struct {
+	Policy   string
+	Digest   stemma.Digest
+	Mode     string
+	Matches  bool
+	Why      string // the pattern, or what it is not
+	Captures map[string]string
+}
+
+// Match says of every policy in force whether it is about an image, by its canonical repository.
+func (s *Set) Match(repository string, at stemma.Situation) []Applicability {
+	var out []Applicability
+	for _, p := range s.policies {
+		a := Applicability{Policy: p.name, Digest: p.id, Mode: string(p.mode())}
+		pattern, vars, ok := p.matches(repository, at)
+		excepted := slices.IndexFunc(p.spec.Match.Except, func(e Pattern) bool { _, ok := e.match(repository, nil); return ok })
+		switch {
+		case ok:
+			a.Matches, a.Why, a.Captures = true, "matches "+pattern, vars
+		case p.namespace != "" && p.namespace != at.Namespace:
+			a.Why = "counts in namespace " + p.namespace + " alone"
+		case excepted >= 0:
+			a.Why = "is excepted by " + string(p.spec.Match.Except[excepted])
+		default:
+			var patterns []string
+			for _, i := range p.spec.Match.Images {
+				patterns = append(patterns, string(i))
+			}
+			a.Why = "is none of " + strings.Join(patterns, ", ")
+		}
+		out = append(out, a)
+	}
+	return out
+}
+
+// UnmatchedEffect is what becomes of an image that no policy of the set is about: refuse, warn or allow.
+func (s *Set) UnmatchedEffect() Unmatched { return cmp.Or(s.spec.Unmatched, UnmatchedRefuse) }

@@ -43,6 +43,7 @@ type collecting struct {
 	output    string
 
 	files    []policy.File           // of evidence, read once for all images
+	facts    bool                    // can be the output
 	signed   []policy.File           // signatures of policy files
 	at       time.Time               // another time than the present; verify alone asks
 	scope    stemma.Situation        // for whom the question is asked; verify alone says
@@ -74,8 +75,12 @@ func defaultCacheDir() string {
 
 // prepare checks the flags and reads the files of evidence.
 func (f *collecting) prepare() error {
-	if f.output != "text" && f.output != "json" {
-		return &usageError{fmt.Errorf("unknown output %q", f.output), "write --output text or --output json"}
+	if f.output != "text" && f.output != "json" && (f.output != "facts" || !f.facts) {
+		hint := "write --output text or --output json"
+		if f.facts {
+			hint = "write --output text, --output json or --output facts"
+		}
+		return &usageError{fmt.Errorf("unknown output %q", f.output), hint}
 	}
 	if f.timeout <= 0 {
 		return &usageError{fmt.Errorf("a timeout of %s", f.timeout), "write a duration such as --timeout 30s"}

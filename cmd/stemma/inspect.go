@@ -55,17 +55,38 @@ each place answered.`,
 			if err != nil {
 				return interrupted(c.Context(), args[0], err)
 			}
-			if flags.output == "json" {
+			switch flags.output {
+			case "json":
 				return writeJSON(a.stdout, evidence)
+			case "facts":
+				return writeJSON(a.stdout, facts(set, evidence, stemma.Situation{At: evidence.CollectedAt}))
 			}
 			a.printEvidence(evidence, args[0], verbose)
 			return nil
 		},
 	}
 	flags.add(c)
+	flags.facts = true
+	c.Flags().Lookup("output").Usage = "text, json (the evidence) or facts (its normal form, for policy engines of your own)"
 	c.Flags().StringArrayVar(&policies, "policy", nil, "policy `FILE` or directory under whose trust domains (keys, roots) evidence is verified; nothing is judged. Repeatable")
 	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "show dependencies, all sayings of a claim and full digests")
 	return c
+}
+
+// told is the JSON of --output facts.
+type told struct {
+	*stemma.Facts
+	Children []told `json:"children,omitempty"` // of an index: what is about its platforms themselves
+}
+
+func facts(set *policy.Set, e *stemma.Evidence, at stemma.Situation) told {
+	out := told{Facts: set.FactsOf(e, at)}
+	for _, c := range e.Platforms {
+		if c != nil && !c.Attestation {
+			out.Children = append(out.Children, facts(set, c, at))
+		}
+	}
+	return out
 }
 
 func (a *app) printEvidence(e *stemma.Evidence, asked string, verbose bool) {

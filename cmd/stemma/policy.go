@@ -12,13 +12,22 @@ import (
 func (a *app) policyCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "policy",
-		Short: "Check policies and explain rules",
+		Short: "Check, try and explain policies",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return &usageError{fmt.Errorf("policy needs a verb"), "stemma policy check FILE, or stemma policy explain [RULE]"}
+			return &usageError{fmt.Errorf("policy needs a verb"), "stemma policy --help lists them"}
 		},
 	}
-	c.AddCommand(&cobra.Command{
+	c.AddCommand(a.policyMatchCommand(), &cobra.Command{
+		Use:     "schema",
+		Short:   "Print the JSON Schema of policy documents, for editors",
+		Example: "  stemma policy schema > stemma-policy.schema.json",
+		Args:    cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			_, err := fmt.Fprint(a.stdout, policy.Schema())
+			return err
+		},
+	}, &cobra.Command{
 		Use:     "check FILE...",
 		Short:   "Read policies strictly and say what is in them",
 		Example: "  stemma policy check policy.yaml\n  stemma policy check policies/",
