@@ -20,11 +20,12 @@ import (
 
 // Bounds of an expression.
 const (
-	maxText   = 4096      // characters
-	maxDepth  = 24        // of nesting
-	maxNested = 3         // comprehensions inside one another
-	maxCost   = 1_000_000 // units of work of one evaluation, each a few nanoseconds
-	maxGuess  = 2_000_000 // units that an expression may need for large evidence, as far as it can be told beforehand
+	maxText     = 4096      // characters
+	maxDepth    = 24        // of nesting
+	maxNested   = 3         // comprehensions inside one another
+	maxReplaced = 64 << 10  // bytes of a text in which something is replaced
+	maxCost     = 1_000_000 // units of work of one evaluation, each a few nanoseconds
+	maxGuess    = 2_000_000 // units that an expression may need for large evidence, as far as it can be told beforehand
 )
 
 // Issue is one thing wrong with an expression. Line and Column count from 1, in characters.

@@ -85,6 +85,8 @@ func TestHolds(t *testing.T) {
 		{"", `semver("2.0.1-rc.2").compare(semver("2.0.1-rc.10")) < 0`, "true"},
 		{"", `semver("latest").major == 2`, "is no semantic version"},
 		{"", `isSemver("1.0")`, "false"},
+		{"provenance", `semver(it.ref.replace("refs/tags/", "")).major == 2`, "true"},
+		{"", `image.tag.replace("", "x") == "x"`, "replace: of nothing"},
 		{"", `isSemver("01.0.0")`, "false"},
 		{"", `1 / (image.tag == "x" ? 1 : 0) == 1`, "division by zero"},
 		{"provenance", `it.ref.glob("refs/tags/v*")`, "true"},

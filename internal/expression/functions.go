@@ -45,6 +45,14 @@ func functions(own Functions, w *world) []cel.EnvOption {
 				}
 				return types.Bool(own.Glob(p, string(name.(types.String))))
 			}))),
+		cel.Function("replace", cel.MemberOverload("string_replace_string_string", []*cel.Type{cel.StringType, cel.StringType, cel.StringType}, cel.StringType,
+			cel.FunctionBinding(func(args ...ref.Val) ref.Val {
+				text, before, after := string(args[0].(types.String)), string(args[1].(types.String)), string(args[2].(types.String))
+				if before == "" || len(text)+strings.Count(text, before)*len(after) > maxReplaced {
+					return errorOf("replace: of nothing, or too much")
+				}
+				return types.String(strings.ReplaceAll(text, before, after))
+			}))),
 		cel.Function("semver", cel.Overload("semver_string", text, version, cel.UnaryBinding(func(v ref.Val) ref.Val {
 			parsed, ok := parseVersion(string(v.(types.String)))
 			if !ok {
