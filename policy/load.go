@@ -46,6 +46,8 @@ type Set struct {
 
 	environment *expression.Environment // of the expressions; nil without one
 	places      map[string]position
+	lines       map[string][]string // of each file, to show what Lint is about
+	idle        []*loaded           // policies that spec.policies leaves out
 }
 
 // loaded is one policy in force, with where its parts stand.
@@ -102,9 +104,14 @@ func (s *Set) Policies() []string {
 
 // Load reads all documents of all files as one set. Its error is of type Errors.
 func Load(files ...File) (*Set, error) {
-	l := &loader{set: &Set{Name: "default", places: map[string]position{}}}
+	l := &loader{set: &Set{Name: "default", places: map[string]position{}, lines: map[string][]string{}}}
 	for _, f := range files {
 		docs, d := documents(f)
+		if _, twice := l.set.lines[f.Name]; twice {
+			l.set.lines[f.Name] = []string{} // of two files with one name no line can be shown
+		} else {
+			l.set.lines[f.Name] = d.lines
+		}
 		for _, n := range docs {
 			l.document(d, n, stemma.SHA256(f.Data))
 		}
@@ -241,7 +248,13 @@ func (l *loader) finish(files []File) {
 		return
 	}
 	if in := l.set.spec.Policies; len(in) > 0 {
-		l.set.policies = slices.DeleteFunc(l.set.policies, func(p *loaded) bool { return p.namespace == "" && !slices.Contains(in, p.name) })
+		l.set.policies = slices.DeleteFunc(l.set.policies, func(p *loaded) bool {
+			out := p.namespace == "" && !slices.Contains(in, p.name)
+			if out {
+				l.set.idle = append(l.set.idle, p)
+			}
+			return out
+		})
 	}
 	type entry struct {
 		Kind string `json:"kind"`
