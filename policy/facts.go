@@ -64,7 +64,7 @@ func ordered(f *stemma.Facts) {
 
 // tell adds what an attestation is evidence of, as far as its signer is one whom the policy names for it.
 func (j *judgement) tell(f *stemma.Facts, a *stemma.Attestation) {
-	for _, p := range j.parties(a) {
+	for _, p := range j.signatories(a) {
 		// A builder that tells those it signs for apart by its provenance is not told by its identity.
 		named, id := slices.DeleteFunc(slices.Clone(p.names), func(n string) bool { return j.policy.builders[n].shared() }), p.id
 		if len(named) == 0 {
@@ -205,7 +205,7 @@ func (s *Set) names(a *stemma.Attestation, repository string, at stemma.Situatio
 	for _, p := range s.policies {
 		if _, _, ok := p.matches(repository, at); ok {
 			j := judgement{policy: p}
-			out = append(out, j.parties(a)[0].names...)
+			out = append(out, j.signatories(a)[0].names...)
 		}
 	}
 	slices.Sort(out)

@@ -95,7 +95,7 @@ type judgement struct {
 	seen        *expression.Scope
 	elements    map[ForEach][]element
 	counted     []*bill // SBOMs that count
-	signed      map[*stemma.Attestation][]party
+	signed      map[*stemma.Attestation][]signatory
 	cells       []result // of the rules that judge each provenance, over all candidates
 }
 

@@ -130,7 +130,7 @@ func (j *judgement) count() []*bill {
 			if !j.spec.SBOM.takes(s) {
 				continue
 			}
-			for _, p := range j.parties(a) {
+			for _, p := range j.signatories(a) {
 				if names := p.among(d.by); len(names) > 0 {
 					b.signers[p.distinct] = append(b.signers[p.distinct], names...)
 				}

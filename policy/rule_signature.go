@@ -69,22 +69,22 @@ func (d demand) wanted() string {
 	return d.what + " by " + strings.Join(d.by.Of, " or ")
 }
 
-// party is somebody who signed an envelope.
-type party struct {
+// signatory is somebody who signed an envelope.
+type signatory struct {
 	id       stemma.Identity
 	distinct string   // what makes him another than others
 	says     string   // for people
 	names    []string // of builders and signers of the policy that he is, under the controls of each
 }
 
-// parties lists everybody who signed the envelope of an attestation. Many rules ask for it.
-func (j *judgement) parties(a *stemma.Attestation) []party {
+// signatories lists everybody who signed the envelope of an attestation. Many rules ask for it.
+func (j *judgement) signatories(a *stemma.Attestation) []signatory {
 	if all, ok := j.signed[a]; ok {
 		return all
 	}
-	all := make([]party, 0, 1+len(a.Cosigners))
+	all := make([]signatory, 0, 1+len(a.Cosigners))
 	for _, id := range append([]stemma.Identity{a.Signer}, a.Cosigners...) {
-		p := party{id: id, distinct: distinctID(id), says: describe(id)}
+		p := signatory{id: id, distinct: distinctID(id), says: describe(id)}
 		for name, b := range j.policy.builders {
 			if b.accepts(id) {
 				p.names = append(p.names, name)
@@ -99,14 +99,14 @@ func (j *judgement) parties(a *stemma.Attestation) []party {
 		all = append(all, p)
 	}
 	if j.signed == nil {
-		j.signed = map[*stemma.Attestation][]party{}
+		j.signed = map[*stemma.Attestation][]signatory{}
 	}
 	j.signed[a] = all
 	return all
 }
 
 // among lists the names of a "by" that he is.
-func (p party) among(by By) []string {
+func (p signatory) among(by By) []string {
 	var out []string
 	for _, n := range by.Of {
 		if slices.Contains(p.names, n) {
@@ -118,7 +118,7 @@ func (p party) among(by By) []string {
 
 // signedBy reports whether one of a "by" signed the envelope.
 func (j *judgement) signedBy(a *stemma.Attestation, by By) bool {
-	return slices.ContainsFunc(j.parties(a), func(p party) bool {
+	return slices.ContainsFunc(j.signatories(a), func(p signatory) bool {
 		return slices.ContainsFunc(by.Of, func(n string) bool { return slices.Contains(p.names, n) })
 	})
 }
@@ -155,7 +155,7 @@ func (j *judgement) demanded(d demand) demanded {
 		if !d.is(a) || !j.bound(a) {
 			continue
 		}
-		for _, p := range j.parties(a) {
+		for _, p := range j.signatories(a) {
 			names := p.among(d.by)
 			if len(names) == 0 {
 				if f := j.uncontrolled(d.by, a, p.id); f != nil {
