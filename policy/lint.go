@@ -161,7 +161,7 @@ func (l *linter) ends(until Date, days int) bool {
 	return !until.IsZero() && !l.ended(until) && !until.After(l.at.AddDate(0, 0, days))
 }
 
-func day(d Date) string { return d.Format(time.DateOnly) }
+func onDay(d Date) string { return d.Format(time.DateOnly) }
 
 // ways are the ways to meet a policy: its alternatives, or the policy itself.
 func (p *loaded) ways() []*loaded {
@@ -180,8 +180,8 @@ func (l *linter) ways() []*loaded {
 	return out
 }
 
-// party is a builder or signer, and where it stands.
-type party struct {
+// written is a builder or signer, and where it stands.
+type written struct {
 	Signer
 	name    string
 	builder *Builder // nil of a signer
@@ -190,16 +190,16 @@ type party struct {
 	path    string
 }
 
-// parties lists all builders and signers that are written.
-func (l *linter) parties() []party {
-	var out []party
+// identities lists all builders and signers that are written.
+func (l *linter) identities() []written {
+	var out []written
 	add := func(of *loaded, p page, builders map[string]Builder, signers map[string]Signer) {
 		for _, name := range slices.Sorted(maps.Keys(builders)) {
 			b := builders[name]
-			out = append(out, party{b.Signer, name, &b, of, p, "builders." + name})
+			out = append(out, written{b.Signer, name, &b, of, p, "builders." + name})
 		}
 		for _, name := range slices.Sorted(maps.Keys(signers)) {
-			out = append(out, party{signers[name], name, nil, of, p, "signers." + name})
+			out = append(out, written{signers[name], name, nil, of, p, "signers." + name})
 		}
 	}
 	add(nil, l.set.page(), l.set.spec.Builders, l.set.spec.Signers)
@@ -209,15 +209,15 @@ func (l *linter) parties() []party {
 	return out
 }
 
-// builders lists those of parties whose provenance counts.
-func (l *linter) builders() []party {
-	return slices.DeleteFunc(l.parties(), func(p party) bool { return p.builder == nil })
+// builders lists those of them whose provenance counts.
+func (l *linter) builders() []written {
+	return slices.DeleteFunc(l.identities(), func(p written) bool { return p.builder == nil })
 }
 
-// warnParty is warn about a part of a builder or signer.
-func (l *linter) warnParty(p party, path, hint, format string, args ...any) {
+// warnNamed is warn about a part of a builder or signer.
+func (l *linter) warnNamed(p written, path, hint, format string, args ...any) {
 	l.warn(p.page, p.path+"."+path, hint, format, args...)
 }
 
-// known reports whether a policy can name the party.
-func (p party) known(by *loaded) bool { return p.of == nil || p.of.name == by.name }
+// known reports whether a policy can name the written.
+func (p written) known(by *loaded) bool { return p.of == nil || p.of.name == by.name }

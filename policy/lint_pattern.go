@@ -10,10 +10,10 @@ func covers(general, special Pattern) bool {
 
 func (p Pattern) components() []string { return strings.Split(string(p), "/") }
 
-// several reports a component that stands for one or more.
-func several(component string) bool {
-	_, many, ok := capture(component)
-	return component == "**" || ok && many
+// many reports a component that stands for one or more.
+func many(component string) bool {
+	_, more, ok := capture(component)
+	return component == "**" || ok && more
 }
 
 // part is a component as matchPart takes it: a capture stands for anything.
@@ -31,9 +31,9 @@ func coversAll(g, s []string, steps *int) bool {
 	switch {
 	case len(g) == 0 || len(s) == 0:
 		return len(g) == len(s)
-	case several(g[0]):
+	case many(g[0]):
 		return coversAll(g[1:], s[1:], steps) || coversAll(g, s[1:], steps)
-	case several(s[0]):
+	case many(s[0]):
 		return false
 	}
 	// What is a wildcard in the special pattern is a character like any other to the general one, and only its own
@@ -54,12 +54,12 @@ func overlapAll(a, b []string, steps *int) bool {
 	if len(a) == 0 || len(b) == 0 {
 		return len(a) == len(b)
 	}
-	if !several(a[0]) && !several(b[0]) && !overlapPart(part(a[0]), part(b[0])) {
+	if !many(a[0]) && !many(b[0]) && !overlapPart(part(a[0]), part(b[0])) {
 		return false
 	}
 	return overlapAll(a[1:], b[1:], steps) ||
-		several(a[0]) && overlapAll(a, b[1:], steps) ||
-		several(b[0]) && overlapAll(a[1:], b, steps)
+		many(a[0]) && overlapAll(a, b[1:], steps) ||
+		many(b[0]) && overlapAll(a[1:], b, steps)
 }
 
 // overlapPart: two wildcards leave room for what stands between their ends, so that only the ends can differ.
