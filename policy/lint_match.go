@@ -125,7 +125,9 @@ func namesNothing(key string, p Pattern) (problem, hint string) {
 		return "", ""
 	}
 	file := parts[min(5, len(parts)-1)]
-	with := func(tail string) string { return strings.TrimSuffix(strings.Join(parts[:min(6, len(parts))], "/"), "@*") + tail }
+	with := func(tail string) string {
+		return strings.TrimSuffix(strings.Join(parts[:min(6, len(parts))], "/"), "@*") + tail
+	}
 	switch at := strings.Contains(file, "@"); {
 	case open && len(parts) < 7 && !at:
 		return "", ""

@@ -115,7 +115,6 @@ func (p *loaded) credited() (enough int, others []string) {
 	return enough, others
 }
 
-
 func levelUnreachable(l *linter) {
 	for _, p := range l.ways() {
 		if p.spec.Provenance == nil || p.spec.Provenance.Level == 0 {

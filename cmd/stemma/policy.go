@@ -27,25 +27,7 @@ func (a *app) policyCommand() *cobra.Command {
 			_, err := fmt.Fprint(a.stdout, policy.Schema())
 			return err
 		},
-	}, &cobra.Command{
-		Use:     "check FILE...",
-		Short:   "Read policies strictly and say what is in them",
-		Example: "  stemma policy check policy.yaml\n  stemma policy check policies/",
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return &usageError{fmt.Errorf("policy check needs a file"), "stemma policy check policy.yaml"}
-			}
-			return nil
-		},
-		RunE: func(_ *cobra.Command, args []string) error {
-			set, _, err := loadPolicies(args)
-			if err != nil {
-				return err
-			}
-			a.printSet(set)
-			return nil
-		},
-	}, &cobra.Command{
+	}, a.policyCheckCommand(), &cobra.Command{
 		Use:     "explain [RULE]",
 		Short:   "Say what a rule requires, why, and what to do when it fails",
 		Example: "  stemma policy explain\n  stemma policy explain builder.approved",
@@ -64,19 +46,6 @@ func (a *app) policyCommand() *cobra.Command {
 		},
 	})
 	return c
-}
-
-func (a *app) printSet(set *policy.Set) {
-	fmt.Fprintf(a.stdout, "ok  set %s@%s\n", set.Name, set.Digest.Short())
-	for _, s := range set.Summary() {
-		fmt.Fprintf(a.stdout, "\n    %s@%s  %s\n", s.Name, s.Digest.Short(), s.Mode)
-		fmt.Fprintf(a.stdout, "    images    %s\n", clean(strings.Join(s.Images, ", ")))
-		fmt.Fprintf(a.stdout, "    requires  %s\n", strings.Join(s.Rules, ", "))
-		if len(s.NotRequired) > 0 {
-			fmt.Fprintf(a.stdout, "    does not  %s\n", strings.Join(s.NotRequired, ", "))
-		}
-		fmt.Fprintf(a.stdout, "    trusts    %s\n", strings.Join(s.Trust, ", "))
-	}
 }
 
 func (a *app) listRules() {
