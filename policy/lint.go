@@ -63,7 +63,7 @@ type Check struct {
 
 // Bounds of what Lint says and compares.
 const (
-	maxWarnings    = 200
+	maxWarnings    = 20     // of one check
 	maxComparisons = 50_000 // of one policy, mirror or pattern with another, by one check
 )
 
@@ -73,8 +73,11 @@ const (
 func (s *Set) Lint(at time.Time) []*Warning {
 	l := &linter{set: s, at: at.UTC(), seen: map[string]bool{}}
 	for _, c := range Checks() {
-		l.check, l.compared = c, 0
+		l.check, l.compared, l.said = c, 0, 0
 		c.look(l)
+		if more := l.said - maxWarnings; more > 0 {
+			l.out[len(l.out)-1].Problem += fmt.Sprintf(", and %d more like it", more)
+		}
 	}
 	slices.SortStableFunc(l.out, func(a, b *Warning) int {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
@@ -87,7 +90,8 @@ type linter struct {
 	set      *Set
 	at       time.Time
 	check    Check
-	compared int
+	compared int             // by the check
+	said     int             // by the check
 	seen     map[string]bool // what was said: alternatives share what stands in their policy
 	out      []*Warning
 }
@@ -113,9 +117,6 @@ func (d *distrusted) page() page { return page{d.places, d.file} }
 
 // warn says something about a path below spec of a document, or about the nearest thing above it that is written.
 func (l *linter) warn(p page, path, hint, format string, args ...any) {
-	if len(l.out) >= maxWarnings {
-		return
-	}
 	w := &Warning{ID: l.check.ID, Severity: l.check.Severity, File: p.file, Problem: fmt.Sprintf(format, args...), Why: l.check.Why, Hint: hint}
 	for path = "spec." + path; path != ""; path = path[:max(0, strings.LastIndexAny(path, ".["))] {
 		if at, ok := p.places[path]; ok {
@@ -126,7 +127,9 @@ func (l *linter) warn(p page, path, hint, format string, args ...any) {
 	}
 	if key := fmt.Sprintf("%s %s %d %d %s", w.ID, w.File, w.Line, w.Column, w.Problem); !l.seen[key] {
 		l.seen[key] = true
-		l.out = append(l.out, w)
+		if l.said++; l.said <= maxWarnings {
+			l.out = append(l.out, w)
+		}
 	}
 }
 

@@ -111,7 +111,7 @@ func approvalEnded(l *linter) {
 func distrustEnded(l *linter) {
 	for _, d := range l.set.distrust {
 		if s := d.spec; l.ended(s.Until) && len(s.Keys)+len(s.Signers)+len(s.Issuers)+len(s.Builders)+len(s.Repositories) > 0 {
-			l.warn(d.page(), "until", "remove until if what is named must not be believed again", "what Distrust %s names is believed again since %s", d.name, onDay(s.Until))
+			l.warn(d.page(), "until", "remove until if what is named must not be believed again", "what Distrust %s names is believed again after %s", d.name, onDay(s.Until))
 		}
 	}
 }

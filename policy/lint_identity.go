@@ -84,9 +84,7 @@ func anyRef(l *linter) {
 
 // publicWorkflow reports a repository whose workflows are made for everybody to call.
 func publicWorkflow(repository string) bool {
-	return slices.Contains([]string{
-		"slsa-framework/slsa-github-generator", "docker/github-builder", "actions/attest-build-provenance", "chainguard-dev/actions",
-	}, strings.ToLower(repository))
+	return slices.Contains([]string{"slsa-framework/slsa-github-generator", "docker/github-builder"}, strings.ToLower(repository))
 }
 
 // sharedIdentity finds identities of workflows and configurations that others call, of which nothing says who may.

@@ -89,10 +89,13 @@ func anySourceRef(l *linter) {
 // with them have more components, or none of the kind.
 func distrustsNothing(l *linter) {
 	for _, d := range l.set.distrust {
-		for key, list := range map[string][]Pattern{"signers": d.spec.Signers, "repositories": d.spec.Repositories, "builders": d.spec.Builders, "runs": d.spec.Runs} {
-			for i, p := range list {
-				if problem, hint := namesNothing(key, p); problem != "" {
-					l.warn(d.page(), fmt.Sprintf("%s[%d]", key, i), hint, "%q %s", p, problem)
+		for _, list := range []struct {
+			key      string
+			patterns []Pattern
+		}{{"signers", d.spec.Signers}, {"repositories", d.spec.Repositories}, {"builders", d.spec.Builders}, {"runs", d.spec.Runs}} {
+			for i, p := range list.patterns {
+				if problem, hint := namesNothing(list.key, p); problem != "" {
+					l.warn(d.page(), fmt.Sprintf("%s[%d]", list.key, i), hint, "%q %s", p, problem)
 				}
 			}
 		}
@@ -125,10 +128,9 @@ func namesNothing(key string, p Pattern) (problem, hint string) {
 		return "", ""
 	}
 	file := parts[min(5, len(parts)-1)]
-	with := func(tail string) string {
+	base, _, _ := strings.Cut(file, "@")
+	with := func(tail string) string { return strings.Join(append(slices.Clone(parts[:min(5, len(parts))]), base), "/") + tail }
 		return strings.TrimSuffix(strings.Join(parts[:min(6, len(parts))], "/"), "@*") + tail
-	}
-	switch at := strings.Contains(file, "@"); {
 	case open && len(parts) < 7 && !at:
 		return "", ""
 	case len(parts) < 6:
