@@ -129,8 +129,10 @@ func namesNothing(key string, p Pattern) (problem, hint string) {
 	}
 	file := parts[min(5, len(parts)-1)]
 	base, _, _ := strings.Cut(file, "@")
-	with := func(tail string) string { return strings.Join(append(slices.Clone(parts[:min(5, len(parts))]), base), "/") + tail }
-		return strings.TrimSuffix(strings.Join(parts[:min(6, len(parts))], "/"), "@*") + tail
+	with := func(tail string) string {
+		return strings.Join(append(slices.Clone(parts[:min(5, len(parts))]), base), "/") + tail
+	}
+	switch at := strings.Contains(file, "@"); {
 	case open && len(parts) < 7 && !at:
 		return "", ""
 	case len(parts) < 6:
