@@ -32,6 +32,7 @@ func (c *checker) changes(s *Set) {
 	if len(s.spec.SignedBy) > 0 && s.spec.Version == 0 {
 		c.fail("spec.signedBy", "add version: 1, and raise it with every change", "a signed set without a version could be replaced by an older one")
 	}
+	c.oneFile(s)
 	if w := s.spec.Waivers; w != nil {
 		signers("spec.waivers.approvedBy", w.ApprovedBy)
 		for i, n := range w.Never {

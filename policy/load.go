@@ -44,6 +44,8 @@ type Set struct {
 	distrust []*distrusted
 	waivers  []*waiver
 
+	file Signable // in which the PolicySet stands
+
 	environment *expression.Environment // of the expressions; nil without one
 	places      map[string]position
 	lines       map[string][]string // of each file, to show what Lint is about
@@ -60,6 +62,7 @@ type loaded struct {
 	places   map[string]position
 	shared   map[string]position // of the PolicySet
 	file     string
+	of       stemma.Digest // of the file
 	distrust []*distrusted
 	tags     Tags   // of the PolicySet
 	rules    []Rule // of its own
@@ -112,8 +115,9 @@ func Load(files ...File) (*Set, error) {
 		} else {
 			l.set.lines[f.Name] = d.lines
 		}
+		signable := Signable{stemma.SHA256(f.Data), f.Data}
 		for _, n := range docs {
-			l.document(d, n, stemma.SHA256(f.Data))
+			l.document(d, n, signable)
 		}
 		l.errs = append(l.errs, d.errs...)
 	}
@@ -134,7 +138,7 @@ type loader struct {
 	last    []func() // and those that need policies that were checked
 }
 
-func (l *loader) document(d *decoder, n *yaml.Node, file stemma.Digest) {
+func (l *loader) document(d *decoder, n *yaml.Node, file Signable) {
 	if !d.plain(n, 0) {
 		return
 	}
@@ -156,13 +160,13 @@ func (l *loader) document(d *decoder, n *yaml.Node, file stemma.Digest) {
 			d.fail(kindNode, "keep one", "a second PolicySet")
 		}
 		l.haveSet = true
-		l.set.Name, l.set.spec, l.set.places = doc.Metadata.Name, doc.Spec, d.places
+		l.set.Name, l.set.spec, l.set.places, l.set.file = doc.Metadata.Name, doc.Spec, d.places, file
 		l.later(d, n, func(c *checker) { c.set(l.set) })
 	case KindPolicy:
 		var doc policyDocument
 		d.decode(n, &doc, "")
 		d.header(n, doc.document)
-		l.policy(d, n, &loaded{name: doc.Metadata.Name, spec: doc.Spec, places: d.places, file: d.file})
+		l.policy(d, n, &loaded{name: doc.Metadata.Name, spec: doc.Spec, places: d.places, file: d.file, of: file.Digest})
 	case KindNamespacePolicy:
 		var doc namespacePolicyDocument
 		d.decode(n, &doc, "")
@@ -275,7 +279,8 @@ func (l *loader) finish(files []File) {
 		all = append(all, e)
 	}
 	for _, w := range l.set.waivers { // beside the policies: granting one changes no digest of theirs
-		w.id = digest(entry{KindWaiver, w.name, canonical(reflect.ValueOf(w.spec))})
+		w.canonical = encode(entry{KindWaiver, w.name, canonical(reflect.ValueOf(w.spec))})
+		w.id = stemma.SHA256(w.canonical)
 	}
 	for _, x := range l.set.distrust {
 		all = append(all, entry{KindDistrust, x.name, canonical(reflect.ValueOf(x.spec))})
@@ -534,11 +539,14 @@ func (c *checker) named(p *loaded, path string, by By, what string) {
 	}
 }
 
-// TrustNames lists the trust domains that the policies in force verify under.
+// TrustNames lists the trust domains that the policies in force verify under, and those of who signs the set and waivers.
 func (s *Set) TrustNames() []string {
 	var names []string
 	for _, p := range s.policies {
 		names = append(names, p.trust()...)
+	}
+	for _, name := range s.endorsers() {
+		names = append(names, cmp.Or(s.spec.Signers[name].Trust, PublicGood))
 	}
 	slices.Sort(names)
 	return slices.Compact(names)

@@ -16,21 +16,12 @@ import (
 type waiver struct {
 	name   string
 	id     stemma.Digest // of the canonical JSON of kind, name and spec
-	of     stemma.Digest // of the file that it stands in
+	of     Signable      // the file that it stands in
 	spec   Waiver
 	places map[string]position
 	file   string
-}
 
-// Signables are the documents of the set that count only when they are signed, by what a signature may be over: the file
-// that each stands in, or the id of the document.
-func (s *Set) Signables() []stemma.Digest {
-	var out []stemma.Digest
-	for _, w := range s.waivers {
-		out = append(out, w.of, w.id)
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
+	canonical []byte // what id is the digest of
 }
 
 func (l *loader) waiver(d *decoder, n *yaml.Node, w *waiver) {
@@ -152,7 +143,7 @@ func (s *Set) standing(w *waiver, at stemma.Situation) (approved, ignored string
 	signer := s.spec.Signers[w.spec.ApprovedBy]
 	var near string
 	for _, e := range at.Endorsed {
-		if e.Of != w.of && e.Of != w.id {
+		if e.Of != w.of.Digest && e.Of != w.id {
 			continue
 		}
 		if signer.accepts(e.Signer) {

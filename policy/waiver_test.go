@@ -52,7 +52,7 @@ func waived(t testing.TB, waivers ...string) *Set {
 func endorsed(set *Set, by stemma.Identity) stemma.Situation {
 	at := now()
 	for _, d := range set.Signables() {
-		at.Endorsed = append(at.Endorsed, stemma.Endorsement{Of: d, Bundle: digest("endorsement"), Signer: by})
+		at.Endorsed = append(at.Endorsed, stemma.Endorsement{Of: d.Digest, Bundle: digest("endorsement"), Signer: by})
 	}
 	return at
 }

@@ -26,7 +26,7 @@ func (v *Verifier) endorse(files []policy.File) {
 			var nearest *stemma.Rejection
 			found := false
 			for _, d := range signable {
-				a, rejection := v.auth.Authenticate(raw, sigstore.Artifact{Digest: d, Now: v.now()})
+				a, rejection := v.auth.Authenticate(raw, sigstore.Artifact{Digest: d.Digest, Content: d.Content, Now: v.now()})
 				switch {
 				case rejection != nil && (nearest == nil || nearest.Reason == stemma.ReasonSubjectMismatch):
 					nearest = rejection
@@ -35,7 +35,7 @@ func (v *Verifier) endorse(files []policy.File) {
 				case a != nil:
 					found = true
 					for _, id := range append([]stemma.Identity{a.Signer}, a.Cosigners...) {
-						v.endorsed = append(v.endorsed, stemma.Endorsement{Of: d, Bundle: a.Bundle, Signer: id, SignedAt: a.SignedAt})
+						v.endorsed = append(v.endorsed, stemma.Endorsement{Of: d.Digest, Bundle: a.Bundle, Signer: id, SignedAt: a.SignedAt})
 					}
 				}
 			}
