@@ -75,6 +75,11 @@ func (t *TSA) issue(issuer *CA, from, until time.Time, critical bool, usages ...
 
 // Timestamp is a TimeStampResp for message: the token of a signature is over its bytes.
 func (t *TSA) Timestamp(message []byte, at time.Time) ([]byte, error) {
+	return t.stamp(sumOf(crypto.SHA256, message), nil, at)
+}
+
+// stamp is Timestamp for a message of which the SHA-256 is known, in answer to a question with a nonce, or with none.
+func (t *TSA) stamp(imprint []byte, nonce *big.Int, at time.Time) ([]byte, error) {
 	cert := t.Signer.Certificate
 	if cert == nil {
 		return nil, errors.New("timestamping: the authority's signer has no certificate")
@@ -84,13 +89,17 @@ func (t *TSA) Timestamp(message []byte, at time.Time) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	info := tlv(tagSequence,
+	said := [][]byte{
 		derInt(big.NewInt(1)),
 		derOID(1, 3, 6, 1, 4, 1, 57264, 2),
-		tlv(tagSequence, alg, tlv(tagOctetString, sumOf(h, message))),
-		derInt(big.NewInt(1_000_000+t.serial.Add(1))),
+		tlv(tagSequence, alg, tlv(tagOctetString, imprint)),
+		derInt(big.NewInt(1_000_000 + t.serial.Add(1))),
 		tlv(tagGeneralizedTime, []byte(at.UTC().Format("20060102150405Z"))),
-	)
+	}
+	if nonce != nil {
+		said = append(said, derInt(nonce))
+	}
+	info := tlv(tagSequence, said...)
 	attributes, err := t.attributes(h, info)
 	if err != nil {
 		return nil, err
