@@ -44,7 +44,8 @@ type Set struct {
 	distrust []*distrusted
 	waivers  []*waiver
 
-	file Signable // in which the PolicySet stands
+	files []Signable    // all of them
+	file  stemma.Digest // of the one in which the PolicySet stands
 
 	environment *expression.Environment // of the expressions; nil without one
 	places      map[string]position
@@ -115,7 +116,8 @@ func Load(files ...File) (*Set, error) {
 		} else {
 			l.set.lines[f.Name] = d.lines
 		}
-		signable := Signable{stemma.SHA256(f.Data), f.Data}
+		signable := Signable{f.Name, stemma.SHA256(f.Data), f.Data}
+		l.set.files = append(l.set.files, signable)
 		for _, n := range docs {
 			l.document(d, n, signable)
 		}
@@ -160,7 +162,7 @@ func (l *loader) document(d *decoder, n *yaml.Node, file Signable) {
 			d.fail(kindNode, "keep one", "a second PolicySet")
 		}
 		l.haveSet = true
-		l.set.Name, l.set.spec, l.set.places, l.set.file = doc.Metadata.Name, doc.Spec, d.places, file
+		l.set.Name, l.set.spec, l.set.places, l.set.file = doc.Metadata.Name, doc.Spec, d.places, file.Digest
 		l.later(d, n, func(c *checker) { c.set(l.set) })
 	case KindPolicy:
 		var doc policyDocument
@@ -181,7 +183,7 @@ func (l *loader) document(d *decoder, n *yaml.Node, file Signable) {
 		var doc waiverDocument
 		d.decode(n, &doc, "")
 		d.header(n, doc.document)
-		l.waiver(d, n, &waiver{name: doc.Metadata.Name, spec: doc.Spec, places: d.places, file: d.file, of: file})
+		l.waiver(d, n, &waiver{name: doc.Metadata.Name, spec: doc.Spec, places: d.places, file: d.file, of: file.Digest})
 	case KindDistrust:
 		var doc distrustDocument
 		d.decode(n, &doc, "")

@@ -10,19 +10,17 @@ import (
 
 // Signable is what a signature may be over: a file of documents, or the canonical form of one document.
 type Signable struct {
+	Name    string // of the file; "" of a canonical form
 	Digest  stemma.Digest
 	Content []byte
 }
 
-// Signables are what counts only when it is signed: the file in which a PolicySet with signedBy stands, the file of each
-// Waiver, and the canonical form of each, whose digest is its id.
+// Signables are the files of the set, and the canonical form of each Waiver, whose digest is its id. Of these, a PolicySet
+// with signedBy and every Waiver count only when they are signed.
 func (s *Set) Signables() []Signable {
-	var out []Signable
-	if len(s.spec.SignedBy) > 0 {
-		out = append(out, s.file)
-	}
+	out := slices.Clone(s.files)
 	for _, w := range s.waivers {
-		out = append(out, w.of, Signable{w.id, w.canonical})
+		out = append(out, Signable{"", w.id, w.canonical})
 	}
 	slices.SortFunc(out, func(a, b Signable) int { return cmp.Compare(a.Digest, b.Digest) })
 	return slices.CompactFunc(out, func(a, b Signable) bool { return a.Digest == b.Digest })
@@ -39,6 +37,11 @@ func (s *Set) SignedBy() []string {
 		out = append(out, s.called(name))
 	}
 	return out
+}
+
+// SignedUnder reports whether one of those who may sign the set signs under a trust domain.
+func (s *Set) SignedUnder(trust string) bool {
+	return slices.ContainsFunc(s.spec.SignedBy, func(name string) bool { return cmp.Or(s.spec.Signers[name].Trust, PublicGood) == trust })
 }
 
 // Approvers lists the names of those who may approve waivers.
@@ -79,7 +82,7 @@ func (s *Set) SignersOf(id stemma.Identity) []string {
 
 // Unsigned says whose signature over the file of the PolicySet is missing, or "".
 func (s *Set) Unsigned(signed []stemma.Endorsement) string {
-	if len(s.spec.SignedBy) == 0 || slices.ContainsFunc(signed, func(e stemma.Endorsement) bool { return e.Of == s.file.Digest && s.MaySign(e.Signer) }) {
+	if len(s.spec.SignedBy) == 0 || slices.ContainsFunc(signed, func(e stemma.Endorsement) bool { return e.Of == s.file && s.MaySign(e.Signer) }) {
 		return ""
 	}
 	return strings.Join(s.SignedBy(), " or ")
@@ -103,7 +106,7 @@ func (c *checker) oneFile(s *Set) {
 	}
 	for _, p := range s.policies {
 		inForce := len(s.spec.Policies) == 0 || slices.Contains(s.spec.Policies, p.name)
-		if p.namespace == "" && inForce && p.of != s.file.Digest {
+		if p.namespace == "" && inForce && p.of != s.file {
 			c.fail("spec.signedBy", "put it below --- into the file of the PolicySet: what is signed is a file, and two that are signed each by itself can be of different versions", "policy %q of a signed set stands in another file, %s", p.name, p.file)
 		}
 	}

@@ -16,7 +16,7 @@ import (
 type waiver struct {
 	name   string
 	id     stemma.Digest // of the canonical JSON of kind, name and spec
-	of     Signable      // the file that it stands in
+	of     stemma.Digest // of the file that it stands in
 	spec   Waiver
 	places map[string]position
 	file   string
@@ -143,7 +143,7 @@ func (s *Set) standing(w *waiver, at stemma.Situation) (approved, ignored string
 	signer := s.spec.Signers[w.spec.ApprovedBy]
 	var near string
 	for _, e := range at.Endorsed {
-		if e.Of != w.of.Digest && e.Of != w.id {
+		if e.Of != w.of && e.Of != w.id {
 			continue
 		}
 		if signer.accepts(e.Signer) {

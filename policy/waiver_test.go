@@ -88,10 +88,20 @@ func TestWaiver(t *testing.T) {
 		{"no namespace", []string{waiverOf("w", "  reason", "  namespaces: [payments]\n  reason")}, []change{wip}, nil, stemma.Deny, "fail source.ref", "for namespace payments alone"},
 		{"unsigned", []string{waiverOf("w")}, []change{wip}, func(s *stemma.Situation) { s.Endorsed = nil }, stemma.Deny, "fail source.ref", "not signed by leads"},
 		{"signed by somebody else", []string{waiverOf("w")}, []change{wip}, func(s *stemma.Situation) {
-			s.Endorsed[0].Signer.KeyID, s.Endorsed[1].Signer.KeyID = "mallory", "mallory"
+			for i := range s.Endorsed {
+				s.Endorsed[i].Signer.KeyID = "mallory"
+			}
 		}, stemma.Deny, "fail source.ref", "signed by key mallory, which is not leads"},
-		{"signed under another trust domain", []string{waiverOf("w")}, []change{wip}, func(s *stemma.Situation) { s.Endorsed[0].Signer.Trust, s.Endorsed[1].Signer.Trust = "x", "x" }, stemma.Deny, "fail source.ref", "signed by key leads-2026, which is not leads"},
-		{"signature over something else", []string{waiverOf("w")}, []change{wip}, func(s *stemma.Situation) { s.Endorsed[0].Of, s.Endorsed[1].Of = digest("x"), digest("y") }, stemma.Deny, "fail source.ref", "not signed by leads"},
+		{"signed under another trust domain", []string{waiverOf("w")}, []change{wip}, func(s *stemma.Situation) {
+			for i := range s.Endorsed {
+				s.Endorsed[i].Signer.Trust = "x"
+			}
+		}, stemma.Deny, "fail source.ref", "signed by key leads-2026, which is not leads"},
+		{"signature over something else", []string{waiverOf("w")}, []change{wip}, func(s *stemma.Situation) {
+			for i := range s.Endorsed {
+				s.Endorsed[i].Of = digest("x")
+			}
+		}, stemma.Deny, "fail source.ref", "not signed by leads"},
 		{"what could not be looked at", []string{waiverOf("w", "[source.ref]", "[provenance.present]")}, []change{unavailable}, nil, stemma.Undetermined, "", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -24,7 +24,8 @@ import (
 type Config struct {
 	// Policies judge the evidence. Without them there is Collect, and no Verify.
 	Policies *policy.Set
-	// Signatures are Sigstore bundles over files of the policies that count only when they are signed, such as waivers.
+	// Signatures are Sigstore bundles over files of the policies. A set with signedBy, and every waiver, counts only when its
+	// file is signed.
 	Signatures []policy.File
 
 	// Roots are trusted roots (Sigstore trusted_root.json) by the name of their trust domain. When one is given nothing
@@ -66,7 +67,7 @@ type Verifier struct {
 	auth    *sigstore.Authenticator // nil when no trust domain could be loaded
 	missing []stemma.Unavailable    // trust domains that could not be loaded
 
-	endorsed   []stemma.Endorsement // documents of the policies that are signed
+	endorsed   []stemma.Endorsement // files of the policies that are signed
 	unendorsed []stemma.Rejection   // and signatures that are over none of them
 }
 
@@ -121,7 +122,9 @@ func New(ctx context.Context, c Config) (*Verifier, error) {
 			return nil, &Error{Kind: Invalid, Err: fmt.Errorf("combining trust domains: %w", err)}
 		}
 	}
-	v.endorse(c.Signatures)
+	if err := v.endorse(); err != nil {
+		return nil, err
+	}
 	return v, nil
 }
 

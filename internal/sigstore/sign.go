@@ -182,3 +182,26 @@ func Stamp(ctx context.Context, transport http.RoundTripper, server string, sign
 	}
 	return token, nil
 }
+
+// Is reports whether the PEM is that of the key's public half.
+func (k *PrivateKey) Is(public []byte) bool {
+	pub, err := parseKey(public)
+	if err != nil {
+		return false
+	}
+	spki, err := x509.MarshalPKIXPublicKey(pub)
+	return err == nil && bytes.Equal(spki, k.spki)
+}
+
+// Message is what a Sigstore bundle says that its message signature is over, by the name of the hash in digests, and the
+// hint of the key. Nothing of it is proven.
+func Message(bundle []byte) (algorithm, digest, hint string, err error) {
+	e, ref := readBundle(bundle)
+	switch {
+	case ref != nil:
+		return "", "", "", fmt.Errorf("reading signature: %s", ref.detail)
+	case e.kind != isMessage:
+		return "", "", "", errors.New("reading signature: a statement, which is no signature of a file")
+	}
+	return digestAlgorithm(e.hash), hex.EncodeToString(e.digest), e.hint, nil
+}
