@@ -63,8 +63,8 @@ type Check struct {
 
 // Bounds of what Lint says and compares.
 const (
-	maxWarnings    = 20     // of one check
-	maxComparisons = 50_000 // of one policy, mirror or pattern with another, by one check
+	maxWarnings    = 20        // of one check
+	maxComparisons = 1_000_000 // of one policy, alternative or component of a pattern with another, by one check
 )
 
 // Lint looks for what Load accepts and hardly anybody means: identities that anybody can have, patterns that cross a
@@ -90,7 +90,7 @@ type linter struct {
 	set      *Set
 	at       time.Time
 	check    Check
-	compared int             // by the check
+	compared int             // by the check, in steps
 	said     int             // by the check
 	seen     map[string]bool // what was said: alternatives share what stands in their policy
 	out      []*Warning
@@ -152,6 +152,22 @@ func (l *linter) in(p *loaded, path, hint, format string, args ...any) {
 func (l *linter) enough() bool {
 	l.compared++
 	return l.compared > maxComparisons
+}
+
+// covers is the comparison of that name, as long as a check may compare; then it is false.
+func (l *linter) covers(general, special Pattern) bool {
+	steps := 0
+	ok := !l.enough() && coversAll(general.components(), special.components(), &steps)
+	l.compared += steps
+	return ok
+}
+
+// overlap is the comparison of that name, as long as a check may compare; then it is true.
+func (l *linter) overlap(a, b Pattern) bool {
+	steps := 0
+	ok := l.enough() || overlapAll(a.components(), b.components(), &steps)
+	l.compared += steps
+	return ok
 }
 
 // ended reports whether a last day is over; a day that is not written is not.
@@ -221,6 +237,3 @@ func (l *linter) builders() []written {
 func (l *linter) warnNamed(p written, path, hint, format string, args ...any) {
 	l.warn(p.page, p.path+"."+path, hint, format, args...)
 }
-
-// known reports whether a policy can name the written.
-func (p written) known(by *loaded) bool { return p.of == nil || p.of.name == by.name }

@@ -106,11 +106,11 @@ func reachChecks() []Check {
 		},
 		{
 			"lint.contradiction", SeverityError, "two policies about the same images exclude each other",
-			"All policies that match must allow, so that these images can never be deployed.", contradiction,
+			"All policies that match must allow, and no provenance meets both of them.", contradiction,
 		},
 		{
 			"lint.level-unreachable", SeverityError, "a level is required that too few builders are credited with",
-			"Evidence never exceeds what the policy credits its builder with, so that no image can be deployed.", levelUnreachable,
+			"Evidence never exceeds what the policy credits its builder with, so that none meets it.", levelUnreachable,
 		},
 		{
 			"lint.level-above-credit", SeverityWarning, "a builder is credited with less than the level that is required",

@@ -89,6 +89,7 @@ func publicWorkflow(repository string) bool {
 
 // sharedIdentity finds identities of workflows and configurations that others call, of which nothing says who may.
 func sharedIdentity(l *linter) {
+	all := l.ways()
 	for _, p := range l.identities() {
 		var repository, key, hint string
 		switch {
@@ -105,9 +106,13 @@ func sharedIdentity(l *linter) {
 		}
 		_, name, _ := strings.Cut(repository, "/")
 		called, free := publicWorkflow(name), ""
-		for _, q := range l.ways() {
-			if !p.known(q) {
-				continue
+		ways := all
+		if p.of != nil {
+			ways = p.of.ways()
+		}
+		for _, q := range ways {
+			if l.enough() {
+				return
 			}
 			builds, speaks := q.speaks(p.name)
 			source := q.spec.Source

@@ -15,7 +15,7 @@ func allExcepted(l *linter) {
 	for _, p := range l.set.policies {
 		m := p.spec.Match
 		excepted := func(image Pattern) bool {
-			return slices.ContainsFunc(m.Except, func(e Pattern) bool { return !l.enough() && covers(e, image) })
+			return slices.ContainsFunc(m.Except, func(e Pattern) bool { return l.covers(e, image) })
 		}
 		if !slices.ContainsFunc(m.Images, func(image Pattern) bool { return !excepted(image) }) {
 			l.in(p, "match.except", "remove the policy, or narrow match.except", "policy %s excepts all the images that it matches", p.name)
@@ -28,10 +28,14 @@ func allExcepted(l *linter) {
 func contradiction(l *linter) {
 	for i, b := range l.set.policies {
 		for _, a := range l.set.policies[:i] {
-			if a.namespace != "" && b.namespace != "" && a.namespace != b.namespace || a.mode() == Audit || b.mode() == Audit {
+			if a.namespace != "" && b.namespace != "" && a.namespace != b.namespace || a.mode() != Enforce || b.mode() != Enforce ||
+				len(a.spec.AllowDisagreement)+len(b.spec.AllowDisagreement) > 0 {
 				continue
 			}
-			path, got, want := exclusive(a.spec.Source, b.spec.Source)
+			if l.enough() {
+				return
+			}
+			path, got, want := l.exclusive(a.spec.Source, b.spec.Source)
 			if path == "" {
 				continue
 			}
@@ -51,12 +55,12 @@ func (l *linter) both(a, b *loaded) Pattern {
 				return ""
 			}
 			image := y
-			if !covers(x, y) {
-				if image = x; !covers(y, x) {
+			if !l.covers(x, y) {
+				if image = x; !l.covers(y, x) {
 					continue
 				}
 			}
-			touched := func(p Pattern) bool { return overlap(p, image) }
+			touched := func(p Pattern) bool { return l.overlap(p, image) }
 			exceptions := slices.Concat(a.spec.Source.Exceptions, b.spec.Source.Exceptions)
 			if slices.ContainsFunc(slices.Concat(a.spec.Match.Except, b.spec.Match.Except), touched) ||
 				slices.ContainsFunc(exceptions, func(e Exception) bool { return touched(e.Image) }) {
@@ -69,16 +73,16 @@ func (l *linter) both(a, b *loaded) Pattern {
 }
 
 // exclusive says in what two requirements on the source exclude each other. A capture may be anything.
-func exclusive(a, b *Source) (path, first, second string) {
+func (l *linter) exclusive(a, b *Source) (path, first, second string) {
 	if a == nil || b == nil {
 		return "", "", ""
 	}
-	if !overlap(foldGitHub(a.Repository), foldGitHub(b.Repository)) {
+	if !l.overlap(foldGitHub(a.Repository), foldGitHub(b.Repository)) {
 		return "source.repository", string(a.Repository), string(b.Repository)
 	}
 	disjoint := func(x, y []Pattern) bool {
 		return len(x) > 0 && len(y) > 0 && !slices.ContainsFunc(x, func(p Pattern) bool {
-			return slices.ContainsFunc(y, func(q Pattern) bool { return overlap(p, q) })
+			return slices.ContainsFunc(y, func(q Pattern) bool { return l.overlap(p, q) })
 		})
 	}
 	patterns := func(list []string) []Pattern {
@@ -238,15 +242,14 @@ func unusedTrust(l *linter) {
 
 // matched reports whether some policy may be about images that a pattern names.
 func (l *linter) matched(image Pattern) bool {
-	return slices.ContainsFunc(append(slices.Clone(l.set.policies), l.set.idle...), func(p *loaded) bool {
-		return l.enough() || p.about(image)
-	})
+	about := func(p *loaded) bool { return l.about(p, image) }
+	return slices.ContainsFunc(l.set.policies, about) || slices.ContainsFunc(l.set.idle, about)
 }
 
 // about reports whether a policy may be about images that a pattern names.
-func (p *loaded) about(image Pattern) bool {
-	return slices.ContainsFunc(p.spec.Match.Images, func(own Pattern) bool { return overlap(own, image) }) &&
-		!slices.ContainsFunc(p.spec.Match.Except, func(e Pattern) bool { return covers(e, image) })
+func (l *linter) about(p *loaded, image Pattern) bool {
+	return slices.ContainsFunc(p.spec.Match.Images, func(own Pattern) bool { return l.overlap(own, image) }) &&
+		!slices.ContainsFunc(p.spec.Match.Except, func(e Pattern) bool { return l.covers(e, image) })
 }
 
 func unusedPlace(l *linter) {
@@ -265,7 +268,7 @@ func unusedPlace(l *linter) {
 func emptyExcept(l *linter) {
 	for _, p := range l.set.policies {
 		for i, e := range p.spec.Match.Except {
-			if !slices.ContainsFunc(p.spec.Match.Images, func(image Pattern) bool { return l.enough() || overlap(image, e) }) {
+			if !slices.ContainsFunc(p.spec.Match.Images, func(image Pattern) bool { return l.overlap(image, e) }) {
 				l.in(p, fmt.Sprintf("match.except[%d]", i), "remove it, or write it as in match.images", "match.images has nothing that %q could exclude", e)
 			}
 		}
@@ -278,9 +281,9 @@ func unreachedException(l *linter) {
 			for i, e := range s.Exceptions {
 				at := fmt.Sprintf("source.exceptions[%d].image", i)
 				switch {
-				case !p.about(e.Image):
+				case !l.about(p, e.Image):
 					l.in(p, at, "remove it, or write it as in match.images", "policy %s is not about %q", p.name, e.Image)
-				case slices.ContainsFunc(s.Exceptions[:i], func(o Exception) bool { return !l.enough() && covers(o.Image, e.Image) }):
+				case slices.ContainsFunc(s.Exceptions[:i], func(o Exception) bool { return l.covers(o.Image, e.Image) }):
 					l.in(p, at, "put it before the other one", "an earlier exception fits %q", e.Image)
 				}
 			}
@@ -288,7 +291,7 @@ func unreachedException(l *linter) {
 	}
 	for _, p := range l.set.policies {
 		for i, a := range p.spec.Approved {
-			if !p.about(a.Image) {
+			if !l.about(p, a.Image) {
 				l.in(p, fmt.Sprintf("approved[%d].image", i), "remove it, or write it as in match.images", "policy %s is not about %q", p.name, a.Image)
 			}
 		}
@@ -300,7 +303,7 @@ func unreachedException(l *linter) {
 			continue
 		}
 		for k, image := range w.spec.Images {
-			if pattern, _ := image.split(); !l.set.policies[i].about(pattern) {
+			if pattern, _ := image.split(); !l.about(l.set.policies[i], pattern) {
 				l.warn(w.page(), fmt.Sprintf("images[%d]", k), "remove it, or write it as in match.images", "policy %s is not about %q", w.spec.Policy, pattern)
 			}
 		}
@@ -310,7 +313,7 @@ func unreachedException(l *linter) {
 func shadowedMirror(l *linter) {
 	for i, m := range l.set.spec.Mirrors {
 		for _, o := range l.set.spec.Mirrors[:i] {
-			if !l.enough() && covers(o.From, m.From) {
+			if l.covers(o.From, m.From) {
 				l.warn(l.set.page(), fmt.Sprintf("mirrors[%d].from", i), "put it before the other one", "%q is never reached: %q comes first", m.From, o.From)
 				break
 			}

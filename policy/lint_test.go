@@ -164,6 +164,30 @@ func TestLintBounded(t *testing.T) {
 	}
 }
 
+// TestLintHostile: patterns that take long to compare, in policies that list many of them, take bounded time, too.
+func TestLintHostile(t *testing.T) {
+	list := func(n int, format string) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, format, i)
+		}
+		return strings.TrimSuffix(b.String(), ", ")
+	}
+	slow := func(name, end string) string {
+		return "---\n" + strings.NewReplacer("name: app", "name: "+name,
+			`["ghcr.io/acme/{service}"]`, "["+list(500, `"ghcr.io/**/a/**/a/**/a/*/x-%d/`+strings.Repeat("a/", 150)+end+`", `)+"]",
+			"github.com/acme/{service}", "github.com/**/a/**/a/**/a/"+end,
+			`[refs/heads/main, "refs/tags/v*"]`, "["+list(500, `"refs/**/a/**/a/**/a/r-%d/`+strings.Repeat("a/", 150)+end+`", `)+"]",
+		).Replace(f0Policy)
+	}
+	set := load(t, slow("one", "b")+slow("two", "c"))
+	began := time.Now()
+	set.Lint(now().At)
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("took %s", took)
+	}
+}
+
 // TestLintSameName: of two files with one name no line is shown that might be another's.
 func TestLintSameName(t *testing.T) {
 	other := strings.ReplaceAll(f0Policy, "name: app", "name: other")
