@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/hex"
 	"fmt"
@@ -18,8 +19,9 @@ import (
 func (v *Verifier) endorsements(signables []policy.Signable, files []policy.File) (signed []stemma.Endorsement, refused []stemma.Rejection) {
 	about := map[string]policy.Signable{}
 	for _, s := range signables {
-		a, b := sha512.Sum384(s.Content), sha512.Sum512(s.Content)
-		about[string(s.Digest)], about["sha384:"+hex.EncodeToString(a[:])], about["sha512:"+hex.EncodeToString(b[:])] = s, s, s
+		for algorithm, digest := range sums(s.Content) {
+			about[algorithm+":"+digest] = s
+		}
 	}
 	for _, f := range files {
 		raws, unread := oci.ReadEvidenceFile(f.Name, f.Data)
@@ -52,6 +54,12 @@ func (v *Verifier) endorsements(signables []policy.Signable, files []policy.File
 		}
 	}
 	return signed, refused
+}
+
+// sums are the digests of content by which message signatures know it.
+func sums(content []byte) map[string]string {
+	a, b, c := sha256.Sum256(content), sha512.Sum384(content), sha512.Sum512(content)
+	return map[string]string{"sha256": hex.EncodeToString(a[:]), "sha384": hex.EncodeToString(b[:]), "sha512": hex.EncodeToString(c[:])}
 }
 
 // endorse verifies the signatures that lie beside the policies. A set that says by whom it is signed must be: whoever can

@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -145,36 +144,45 @@ func quote(word string) string {
 	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
-// verifier builds a Verifier from the flags.
-func (a *app) verifier(ctx context.Context, f *collecting, set *policy.Set) (*verify.Verifier, error) {
+// config is what the flags say of trust and network.
+func (a *app) config(f *collecting, set *policy.Set) (config verify.Config, err error) {
 	reach, err := f.reach.network()
 	if err != nil {
-		return nil, err
+		return config, err
 	}
 	reach.Transport, reach.Sleep = a.transport, a.sleep
-	config := verify.Config{Policies: set, Signatures: f.signed, CacheDir: f.cacheDir, Roots: map[string][]byte{}, Network: reach, Clock: a.clock}
+	config = verify.Config{Policies: set, Signatures: f.signed, CacheDir: f.cacheDir, Roots: map[string][]byte{}, Network: reach, Clock: a.clock}
 	for _, arg := range f.roots {
 		name, file, ok := strings.Cut(arg, "=")
 		if !ok {
 			name, file = policy.PublicGood, arg
 		}
 		if name == "" || file == "" {
-			return nil, &usageError{fmt.Errorf("--trusted-root %q lacks a name or a file", arg), "write --trusted-root FILE or --trusted-root NAME=FILE"}
+			return config, &usageError{fmt.Errorf("--trusted-root %q lacks a name or a file", arg), "write --trusted-root FILE or --trusted-root NAME=FILE"}
 		}
 		if _, twice := config.Roots[name]; twice {
-			return nil, &usageError{fmt.Errorf("two trusted roots for %s", name), "give one, or name the other: --trusted-root NAME=FILE"}
+			return config, &usageError{fmt.Errorf("two trusted roots for %s", name), "give one, or name the other: --trusted-root NAME=FILE"}
 		}
 		data, err := readFile(file, maxRootFile)
 		if err != nil {
-			return nil, &usageError{fmt.Errorf("reading the trusted root of %s: %w", name, err), "give the path of a Sigstore trusted_root.json"}
+			return config, &usageError{fmt.Errorf("reading the trusted root of %s: %w", name, err), "give the path of a Sigstore trusted_root.json"}
 		}
 		if bytes.HasPrefix(data, []byte("-----BEGIN ")) {
-			return nil, &usageError{fmt.Errorf("%s is a key or certificate in PEM, not a trusted root", file), "keys are trusted by a policy: list it in a PolicySet under spec.trust, with the days on which it signs"}
+			return config, &usageError{fmt.Errorf("%s is a key or certificate in PEM, not a trusted root", file), "keys are trusted by a policy: list it in a PolicySet under spec.trust, with the days on which it signs"}
 		}
 		config.Roots[name] = data
 	}
 	if len(f.roots) == 0 && f.cacheDir == defaultCacheDir() && os.MkdirAll(f.cacheDir, 0o700) != nil {
 		config.CacheDir = "" // a home that cannot be written: nothing is kept
+	}
+	return config, nil
+}
+
+// verifier builds a Verifier from the flags.
+func (a *app) verifier(ctx context.Context, f *collecting, set *policy.Set) (*verify.Verifier, error) {
+	config, err := a.config(f, set)
+	if err != nil {
+		return nil, err
 	}
 	// Trusted roots may have to be fetched.
 	ctx, cancel := context.WithTimeout(ctx, f.timeout)
@@ -203,57 +211,6 @@ func single(value string) []string {
 		return nil
 	}
 	return []string{value}
-}
-
-// loadPolicies reads policy files, and all .yaml and .yml files of directories, and the signatures that lie beside them:
-// of waiver.yaml, waiver.yaml.sigstore.json.
-func loadPolicies(args []string) (set *policy.Set, signatures []policy.File, err error) {
-	var files []policy.File
-	add := func(name string) error {
-		if len(files) == maxPolicyFiles {
-			return &usageError{fmt.Errorf("more than %d policy files", maxPolicyFiles), "give the directory of one policy set"}
-		}
-		data, err := readFile(name, maxPolicyFile)
-		if err != nil {
-			return &usageError{fmt.Errorf("reading a policy: %w", err), "give the path of a policy file or of a directory of them"}
-		}
-		files = append(files, policy.File{Name: clean(name), Data: data}) // the name is printed beside every line of it
-		if _, err := os.Stat(name + signatureSuffix); err == nil {
-			data, err := readFile(name+signatureSuffix, maxPolicyFile)
-			if err != nil {
-				return &usageError{fmt.Errorf("reading the signature of a policy: %w", err), "a Sigstore bundle is expected there"}
-			}
-			signatures = append(signatures, policy.File{Name: clean(name + signatureSuffix), Data: data})
-		}
-		return nil
-	}
-	for _, arg := range args {
-		info, err := os.Stat(arg)
-		if err != nil || !info.IsDir() {
-			if err := add(arg); err != nil {
-				return nil, nil, err
-			}
-			continue
-		}
-		entries, err := os.ReadDir(arg)
-		if err != nil {
-			return nil, nil, &usageError{fmt.Errorf("reading policies: %w", err), ""}
-		}
-		before := len(files)
-		for _, e := range entries {
-			if ext := filepath.Ext(e.Name()); !e.IsDir() && (ext == ".yaml" || ext == ".yml") {
-				if err := add(filepath.Join(arg, e.Name())); err != nil {
-					return nil, nil, err
-				}
-			}
-		}
-		if len(files) == before {
-			return nil, nil, &usageError{fmt.Errorf("no policy in %s", arg), "policy files end in .yaml or .yml"}
-		}
-	}
-	slices.SortStableFunc(files, func(a, b policy.File) int { return strings.Compare(a.Name, b.Name) })
-	set, err = policy.Load(files...)
-	return set, signatures, err
 }
 
 // signatureSuffix is what the name of a file with the Sigstore bundle over another ends in.

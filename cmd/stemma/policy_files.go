@@ -1,0 +1,113 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"stemma/policy"
+)
+
+// policyFile is a file of policies, and what lies beside it: of waiver.yaml, waiver.yaml.sigstore.json.
+type policyFile struct {
+	policy.File
+	path      string
+	signature *policy.File // nil: there is none
+}
+
+// readPolicies reads policy files, and all .yaml and .yml files of directories. What is named twice is read once.
+func readPolicies(args []string) ([]policyFile, error) {
+	var files []policyFile
+	add := func(path string) error {
+		if slices.ContainsFunc(files, func(f policyFile) bool { return filepath.Clean(f.path) == filepath.Clean(path) }) {
+			return nil
+		}
+		if len(files) == maxPolicyFiles {
+			return &usageError{fmt.Errorf("more than %d policy files", maxPolicyFiles), "give the directory of one policy set"}
+		}
+		data, err := readFile(path, maxPolicyFile)
+		if err != nil {
+			return &usageError{fmt.Errorf("reading a policy: %w", err), "give the path of a policy file or of a directory of them"}
+		}
+		f := policyFile{File: policy.File{Name: clean(path), Data: data}, path: path} // the name is printed beside every line of it
+		switch data, err := readFile(path+signatureSuffix, maxPolicyFile); {
+		case err == nil:
+			f.signature = &policy.File{Name: clean(path + signatureSuffix), Data: data}
+		case !errors.Is(err, fs.ErrNotExist):
+			return &usageError{fmt.Errorf("reading the signature of a policy: %w", err), "a Sigstore bundle is expected there"}
+		}
+		files = append(files, f)
+		return nil
+	}
+	for _, arg := range args {
+		info, err := os.Stat(arg)
+		if err != nil || !info.IsDir() {
+			if err := add(arg); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		entries, err := os.ReadDir(arg)
+		if err != nil {
+			return nil, &usageError{fmt.Errorf("reading policies: %w", err), ""}
+		}
+		before := len(files)
+		for _, e := range entries {
+			if ext := filepath.Ext(e.Name()); !e.IsDir() && (ext == ".yaml" || ext == ".yml") {
+				if err := add(filepath.Join(arg, e.Name())); err != nil {
+					return nil, err
+				}
+			}
+		}
+		if len(files) == before {
+			return nil, &usageError{fmt.Errorf("no policy in %s", arg), "policy files end in .yaml or .yml"}
+		}
+	}
+	return files, nil
+}
+
+// loaded reads the documents of files as one set, and lists the signatures that lie beside them.
+func loaded(files []policyFile) (set *policy.Set, signatures []policy.File, err error) {
+	files = slices.Clone(files)
+	slices.SortStableFunc(files, func(a, b policyFile) int { return strings.Compare(a.Name, b.Name) })
+	documents := make([]policy.File, len(files))
+	for i, f := range files {
+		documents[i] = f.File
+		if f.signature != nil {
+			signatures = append(signatures, *f.signature)
+		}
+	}
+	set, err = policy.Load(documents...)
+	return set, signatures, err
+}
+
+// loadPolicies is loadPolicies of an app, of files alone.
+func loadPolicies(args []string) (*policy.Set, []policy.File, error) {
+	files, err := readPolicies(args)
+	if err != nil {
+		return nil, nil, err
+	}
+	return loaded(files)
+}
+
+// written replaces a file in one step: nobody finds half of it.
+func written(path string, data []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".stemma-*")
+	if err != nil {
+		return &usageError{fmt.Errorf("writing %s: %w", clean(path), err), ""}
+	}
+	_, err = f.Write(data)
+	err = errors.Join(err, f.Chmod(0o644), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name()) // err says more
+		return &usageError{fmt.Errorf("writing %s: %w", clean(path), err), ""}
+	}
+	return nil
+}
