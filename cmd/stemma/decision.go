@@ -178,6 +178,9 @@ func (a *app) printVerdict(p palette, d *stemma.Decision, asked string) {
 		}
 		fmt.Fprintf(a.stdout, "       %s\n", p.dim(fmt.Sprintf("policy %s@%s   matched %s%s", ref.Name, ref.Digest.Short(), clean(ref.Why), effect)))
 	}
+	if d.SetVersion > 0 {
+		fmt.Fprintf(a.stdout, "       %s\n", p.dim(fmt.Sprintf("set version %d, %s", d.SetVersion, d.Set.Short())))
+	}
 	fmt.Fprintf(a.stdout, "       %s\n\n", p.dim(fmt.Sprintf("at %s   decision %s", d.Situation.At.UTC().Format("2006-01-02 15:04:05Z"), d.ID)))
 }
 
