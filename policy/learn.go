@@ -26,12 +26,15 @@ type Learned struct {
 
 // Unlearnable says why nothing can be learned from an image.
 type Unlearnable struct {
-	Image   stemma.Image
+	Image   stemma.Image // zero: it is no image's fault
 	Problem string
 	Hint    string // what to do, or ""
 }
 
 func (u *Unlearnable) Error() string {
+	if u.Image == (stemma.Image{}) {
+		return "learning: " + u.Problem
+	}
 	return "learning from " + u.Image.String() + ": " + u.Problem
 }
 
@@ -40,10 +43,10 @@ func (u *Unlearnable) Error() string {
 // common is what it should be: the policy says so. Whatever it returns, its own images are allowed by.
 func Learn(evidence []*stemma.Evidence, options LearnOptions) (*Learned, error) {
 	if len(evidence) == 0 {
-		return nil, errors.New("learning from no image")
+		return nil, &Unlearnable{Problem: "no image to learn from"}
 	}
 	if options.Name != "" && !validName(options.Name) {
-		return nil, fmt.Errorf("learning a policy with the name %q: use lower-case letters, digits and '-', beginning with a letter", options.Name)
+		return nil, &Unlearnable{Problem: fmt.Sprintf("%q is not a name for a policy", options.Name), Hint: "use lower-case letters, digits and '-', beginning with a letter"}
 	}
 	l := &learner{options: options, set: options.Trust, names: map[string]bool{}}
 	if l.set == nil {
@@ -73,7 +76,10 @@ func Learn(evidence []*stemma.Evidence, options LearnOptions) (*Learned, error) 
 		}
 	}
 	learned.Policy = text.String()
-	return learned, l.prove(learned.Policy)
+	if err := l.prove(learned.Policy); err != nil {
+		return nil, err
+	}
+	return learned, nil
 }
 
 // learner holds what is studied for all policies.
@@ -105,6 +111,7 @@ type exhibit struct {
 	image       *studied
 	attestation *stemma.Attestation
 	provenance  *stemma.Provenance // nil of all else
+	chains      *Tekton            // as which it is read, of a run of Tekton Chains
 }
 
 // study reads what is authentic of an image, and of each platform where the trust that was given judges platforms.
@@ -152,9 +159,9 @@ func (i *studied) read() {
 				continue
 			}
 			provenance = true
-			s := exhibit{i, a, p}
-			if block := s.tekton(); block != nil {
-				s.provenance, _ = block.view(a, p)
+			s := exhibit{image: i, attestation: a, provenance: p}
+			if s.chains = s.tekton(); s.chains != nil {
+				s.provenance, _ = s.chains.view(a, p)
 			}
 			rank := s.provenance.Claims[stemma.FieldRepository].By.Rank()
 			if a.Signer.KeyID != "" && p.Value(stemma.FieldBuilder) == "" {
@@ -179,7 +186,7 @@ func (i *studied) read() {
 func (i *studied) all() []exhibit {
 	out := slices.Concat(i.said, i.also)
 	for k := range i.others {
-		out = append(out, exhibit{i, &i.others[k], nil})
+		out = append(out, exhibit{image: i, attestation: &i.others[k]})
 	}
 	return out
 }
@@ -240,7 +247,7 @@ func (l *learner) title() string {
 func (l *learner) prove(text string) error {
 	set, err := l.load(text)
 	if err != nil {
-		return fmt.Errorf("learning: the policy does not load, which is a defect: %w", err)
+		return fmt.Errorf("learning: the policy does not load, which is a defect: %v", err) // no mistake of whoever reads it
 	}
 	for _, i := range l.images {
 		d := Evaluate(set, i.top, i.at)

@@ -62,33 +62,47 @@ func (g *group) cloudBuild(path string, b *learnedBuilder) {
 	b.CloudBuild = &block
 }
 
-// tekton is what a run of Tekton Chains alone would be read as, or nil: tasks that are pinned are trusted, and one that
-// says what it cloned is where the source comes from.
+// tekton is what a run of Tekton Chains alone would be read as, or nil: tasks that are pinned are trusted where the image
+// is then that of one of them, and one that says what it cloned is where the source comes from.
 func (s exhibit) tekton() *Tekton {
 	p := s.provenance
 	if form, _ := formOf(s.attestation.Signer, unchanged); p.Known != "Tekton Chains" || form != "keys" && form != "oidc" {
 		return nil
 	}
-	out := &Tekton{Tasks: &Tasks{}}
+	var trusted []Pattern
 	for _, t := range p.Tasks {
-		if host, rest, _ := strings.Cut(t.Ref, "/"); t.Digest != "" && rest != "" && literal(t.Ref) && strings.ContainsAny(host, ".:") && !slices.Contains(out.Tasks.Trusted, Pattern(t.Ref)) {
-			out.Tasks.Trusted = append(out.Tasks.Trusted, Pattern(t.Ref))
+		if host, rest, _ := strings.Cut(t.Ref, "/"); t.Digest != "" && rest != "" && literal(t.Ref) && strings.ContainsAny(host, ".:") && !slices.Contains(trusted, Pattern(t.Ref)) {
+			trusted = append(trusted, Pattern(t.Ref))
 		}
 	}
-	slices.Sort(out.Tasks.Trusted)
-	if len(out.Tasks.Trusted) == 0 {
-		return nil
+	out := &Tekton{}
+	for _, others := range []Others{OthersAllowed, OthersRefused} {
+		with := Tekton{Tasks: &Tasks{Trusted: trusted, Others: others}}
+		if len(trusted) > 0 && with.takes(s) {
+			out = &with // the tighter one, if it does
+		}
 	}
 	for _, t := range p.Tasks {
 		with := *out
 		with.SourceFrom = &SourceFrom{Task: t.Name, URL: "url", Commit: "commit"}
 		r, _ := with.source(p)
-		if own := p.Claims[stemma.FieldRepository]; r.Value != "" && r.By.Rank() > own.By.Rank() && t.Name != "" {
-			out.SourceFrom = with.SourceFrom
-			break
+		if own := p.Claims[stemma.FieldRepository]; out.Tasks != nil && r.Value != "" && r.By.Rank() > own.By.Rank() && t.Name != "" {
+			return &with
 		}
 	}
 	return out
+}
+
+// mode is what runs of one builder must have in common to be read alike.
+func (k *Tekton) mode() string {
+	text := ""
+	if k != nil && k.Tasks != nil {
+		text += string(k.Tasks.Others)
+	}
+	if k != nil && k.SourceFrom != nil {
+		text += "\x00" + k.SourceFrom.Task
+	}
+	return text
 }
 
 func (g *group) tekton(path string, b *learnedBuilder) {
@@ -103,46 +117,25 @@ func (g *group) tekton(path string, b *learnedBuilder) {
 	if len(block.Namespaces)+len(block.ServiceAccounts) == 0 {
 		g.leave("%s.tekton: REVIEW: the key signs for every tenant of the cluster, and neither namespace nor account tells them apart", path)
 	}
-	tasks, from := tally{}, tally{}
-	var source *SourceFrom
-	for _, s := range b.said {
-		own := s.tekton()
-		if own == nil {
-			tasks.add("", s.image)
-			from.add("", s.image)
-			continue
-		}
-		for _, t := range own.Tasks.Trusted {
-			tasks.add(string(t), s.image)
-		}
-		from.add("", s.image)
-		if own.SourceFrom != nil {
-			delete(from[""], s.image)
-			from.add(own.SourceFrom.Task, s.image)
-			source = own.SourceFrom
-		}
-	}
-	if trusted := tasks.values(); len(trusted) > 0 {
-		for _, others := range []Others{OthersRefused, OthersAllowed} {
-			block.Tasks = &Tasks{Trusted: patterns(trusted), Others: others}
-			if !slices.ContainsFunc(b.said, func(s exhibit) bool { return !block.takes(s) }) {
-				break
-			}
-			block.Tasks = nil
-		}
-		g.all(path+".tekton.tasks.trusted", "tasks that are pinned,", tasks, trusted)
-		g.because(path+".tekton.tasks.others", "%s", g.of("other tasks that claim no image, or none,", b.images()))
-	}
-	if block.Tasks == nil {
+	n, tasks, chains := b.images(), tally{}, b.said[0].chains
+	if chains.Tasks == nil {
 		g.leave("%s.tekton.tasks: no pinned task says that it built the image, or one that is not pinned does", path)
+	} else {
+		for _, s := range b.said {
+			for _, t := range s.chains.Tasks.Trusted {
+				tasks.add(string(t), s.image)
+			}
+		}
+		block.Tasks = &Tasks{Trusted: patterns(tasks.values()), Others: chains.Tasks.Others}
+		g.all(path+".tekton.tasks.trusted", "tasks that are pinned,", tasks, tasks.values())
+		g.because(path+".tekton.tasks.others", "%s", g.of("tasks that are not pinned, of which none claims an image,", n))
+		if block.Tasks.Others == OthersRefused {
+			g.because(path+".tekton.tasks.others", "%s", g.of("every task is pinned,", n))
+		}
 	}
-	if len(from[""]) == 0 {
-		delete(from, "")
-	}
-	if from.single() != "" && block.Tasks != nil {
-		block.SourceFrom = source
+	if block.SourceFrom = chains.SourceFrom; block.SourceFrom != nil {
 		for _, key := range []string{"task", "url", "commit"} {
-			g.because(path+".tekton.sourceFrom."+key, "%s", g.of("results of a trusted task", len(from[source.Task])))
+			g.because(path+".tekton.sourceFrom."+key, "%s", g.of("results of a trusted task", n))
 		}
 	}
 	if len(block.Namespaces)+len(block.ServiceAccounts) > 0 || block.Tasks != nil {

@@ -42,6 +42,7 @@ type lesson struct {
 	basis  map[string]string
 	left   []string // what is not written, and why
 	images []*studied
+	varies bool // the images are of repositories whose names are those of their sources, and there may be more
 }
 
 func (g *lesson) because(path, format string, args ...any) {
@@ -208,6 +209,9 @@ func (g *lesson) gitHub(at string, all []exhibit, wild func(string) string, n in
 	out.WorkflowCommits = commits.values()
 	g.all(at+".workflowCommits", "commit in the certificate SAN", commits, out.WorkflowCommits)
 	c := Caller{OwnerID: number(claimed(all, stemma.ClaimSourceOwnerID).single()), RepositoryID: number(claimed(all, stemma.ClaimSourceRepositoryID).single())}
+	if g.varies {
+		c.RepositoryID = ""
+	}
 	if c != (Caller{}) {
 		out.Caller = &c
 		g.because(at+".caller.ownerID", "%s", g.of("certificate extension .17", n))
@@ -241,7 +245,7 @@ func (g *lesson) gitLab(at string, all []exhibit, wild func(string) string, n in
 	out.ConfigRefs = g.refs(at+".configRefs", "ref in the certificate SAN", refs)
 	groups, projects := claimed(all, stemma.ClaimSourceOwnerID), claimed(all, stemma.ClaimSourceRepositoryID)
 	// Of the two lists one that fits is enough: with both, a project that left the group would still do.
-	if ids := projects.values(); len(ids) > 0 && !strings.Contains(string(out.Config), "*") {
+	if ids := projects.values(); len(ids) > 0 && !g.varies {
 		out.ProjectIDs = ids
 		g.all(at+".projectIDs", "certificate extension .15", projects, ids)
 	} else if ids := groups.values(); len(ids) > 0 {
@@ -254,7 +258,18 @@ func (g *lesson) gitLab(at string, all []exhibit, wild func(string) string, n in
 
 // controls are the events and the kind of machine that the certificates name.
 func (g *lesson) controls(at string, all []exhibit, hosted string) (events []string, runner string) {
-	started := claimed(all, stemma.ClaimBuildTrigger, stemma.ClaimGitHubTrigger)
+	// Rules about provenance look at what it was read as, all others at the certificate.
+	both := func(field stemma.Field, claims ...string) tally {
+		t := claimed(all, claims...)
+		for _, s := range all {
+			if s.provenance != nil {
+				c := s.provenance.Claims[field]
+				t.add(map[bool]string{true: c.Value}[c.By == stemma.SaidByCertificate], s.image)
+			}
+		}
+		return t
+	}
+	started := both(stemma.FieldTrigger, stemma.ClaimBuildTrigger, stemma.ClaimGitHubTrigger)
 	if events = started.values(); len(events) == 0 {
 		g.leave("%s.events: not every certificate names one", at)
 	}
@@ -264,7 +279,7 @@ func (g *lesson) controls(at string, all []exhibit, hosted string) (events []str
 			g.because(fmt.Sprintf("%s.events[%d]", at, i), "%s; REVIEW: strangers can start it, on what they wrote", g.of("certificate extension .20", len(started[e])))
 		}
 	}
-	machines := claimed(all, stemma.ClaimRunnerEnvironment)
+	machines := both(stemma.FieldRunner, stemma.ClaimRunnerEnvironment)
 	if runner = machines.single(); runner != hosted && runner != "self-hosted" {
 		g.leave("%s.runner: the certificates name no kind of machine, or several", at)
 		return events, ""

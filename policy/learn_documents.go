@@ -70,8 +70,9 @@ func (g *group) documents() {
 // kind is the block that asks for such evidence, or the predicate type; "" of provenance and of what nothing asks for.
 func (s exhibit) kind() string {
 	e := s.image.evidence
+	predicate := s.attestation.Statement.Predicate
 	switch t := s.attestation.Statement.PredicateType; {
-	case s.provenance != nil:
+	case s.provenance != nil, len(predicate) > 0 && stemma.CheckJSON(predicate) != nil:
 		return ""
 	case s.attestation.Signature:
 		return "signature"

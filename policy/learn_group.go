@@ -73,6 +73,7 @@ func (l *learner) groups() []*group {
 		if len(g.repositories) == 1 {
 			g.image, g.source = 0, 0
 		}
+		g.varies = g.image > 0
 	}
 	return out
 }
@@ -298,7 +299,7 @@ func (g *group) build() error {
 			if form == "keys" && s.id() == "" {
 				continue // see ways: it speaks for nobody
 			}
-			key += "\x00" + s.id() + "\x00" + s.provenance.Known
+			key += "\x00" + s.id() + "\x00" + s.provenance.Known + "\x00" + s.chains.mode()
 			b := index[key]
 			if b == nil {
 				b = &learnedBuilder{name: form}

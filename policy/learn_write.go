@@ -44,7 +44,7 @@ func comment(text string) string { return stemma.Printable(text, 300) }
 
 // value writes one key and what stands below it. What is zero is not written.
 func (s *sheet) value(depth int, key string, v reflect.Value, path string) {
-	if v.IsZero() {
+	if v.IsZero() || v.Kind() == reflect.Slice && v.Len() == 0 {
 		return
 	}
 	if by, ok := v.Interface().(By); ok {
@@ -68,8 +68,10 @@ func (s *sheet) value(depth int, key string, v reflect.Value, path string) {
 		}
 	case reflect.Slice:
 		s.list(depth, key, v, path)
+	case reflect.Int:
+		s.line(depth, key+": "+fmt.Sprint(v.Int()), path)
 	default:
-		s.line(depth, key+": "+s.scalar(fmt.Sprint(v.Interface())), path)
+		s.line(depth, key+": "+s.scalar(v.String()), path)
 	}
 }
 
@@ -126,7 +128,7 @@ func (s *sheet) scalar(text string) string {
 	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./"
 	letter := text[0] >= 'a' && text[0] <= 'z' || text[0] >= 'A' && text[0] <= 'Z'
 	word := slices.Contains([]string{"y", "n", "yes", "no", "on", "off", "true", "false", "null"}, strings.ToLower(text))
-	if strings.Trim(text, plain) == "" && letter && !word || strings.Trim(text, "123") == "" && len(text) == 1 {
+	if strings.Trim(text, plain) == "" && letter && !word {
 		return text
 	}
 	quoted, _ := json.Marshal(text) // which YAML reads alike
