@@ -121,6 +121,8 @@ func (l *learner) study(e *stemma.Evidence) error {
 		return errors.New("learning from evidence that is not there")
 	case e.Image.Repository == "":
 		return &Unlearnable{e.Image, "it has no name, and a policy is about names", "say which image it is with --name REPOSITORY"}
+	case !literal(e.Image.Repository):
+		return &Unlearnable{e.Image, "no pattern matches only its name", ""}
 	}
 	for _, t := range l.set.targets(e, stemma.Situation{At: e.CollectedAt}) {
 		if t.evidence == nil {

@@ -71,6 +71,9 @@ func (s exhibit) tekton() *Tekton {
 	}
 	var trusted []Pattern
 	for _, t := range p.Tasks {
+		if len(trusted) > maxListed {
+			return &Tekton{} // nobody reviews so many
+		}
 		if host, rest, _ := strings.Cut(t.Ref, "/"); t.Digest != "" && rest != "" && literal(t.Ref) && strings.ContainsAny(host, ".:") && !slices.Contains(trusted, Pattern(t.Ref)) {
 			trusted = append(trusted, Pattern(t.Ref))
 		}
@@ -82,11 +85,18 @@ func (s exhibit) tekton() *Tekton {
 			out = &with // the tighter one, if it does
 		}
 	}
+	tried := 0
 	for _, t := range p.Tasks {
+		if out.Tasks == nil || t.Name == "" || t.Outputs["url"] == "" || t.Outputs["commit"] == "" {
+			continue
+		}
+		if tried++; tried > maxListed {
+			break // each is looked for among all others
+		}
 		with := *out
 		with.SourceFrom = &SourceFrom{Task: t.Name, URL: "url", Commit: "commit"}
 		r, _ := with.source(p)
-		if own := p.Claims[stemma.FieldRepository]; out.Tasks != nil && r.Value != "" && r.By.Rank() > own.By.Rank() && t.Name != "" {
+		if own := p.Claims[stemma.FieldRepository]; r.Value != "" && r.By.Rank() > own.By.Rank() {
 			return &with
 		}
 	}

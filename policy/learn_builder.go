@@ -50,7 +50,8 @@ func (g *lesson) because(path, format string, args ...any) {
 }
 
 func (g *lesson) leave(format string, args ...any) {
-	if text := comment(fmt.Sprintf(format, args...)); !slices.Contains(g.left, text) {
+	// What is told is bounded, however many parameters somebody set.
+	if text := comment(fmt.Sprintf(format, args...)); len(g.left) <= maxItems && !slices.Contains(g.left, text) {
 		g.left = append(g.left, text)
 	}
 }

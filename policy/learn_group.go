@@ -382,6 +382,12 @@ func (g *group) provenance(path string, way []exhibit) (*Provenance, error) {
 	}
 	g.because(path+".by", "%s", g.of("signer of the provenance", len(perImage)))
 	g.all(path+".by", "signer of the provenance", by, out.By.Of)
+	for k, name := range out.By.Of {
+		b := g.builders[slices.IndexFunc(g.builders, func(b *learnedBuilder) bool { return b.name == name })]
+		if !slices.ContainsFunc(b.said, func(s exhibit) bool { return slices.Contains(way, s) }) {
+			g.because(fmt.Sprintf("%s.by[%d]", path, k), "REVIEW: also claims %d of %s, and says less of the source; what is required below it does not meet alone", len(by[name]), count(len(g.images), "image"))
+		}
+	}
 	out.Formats = formats.values()
 	if slices.ContainsFunc(out.Formats, func(f string) bool { return f != "slsa/v1" && f != "slsa/v0.2" }) {
 		g.leave("%s.formats: %s has no name there", path, strings.Join(out.Formats, ", "))

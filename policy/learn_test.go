@@ -325,6 +325,19 @@ func TestLearnWays(t *testing.T) {
 	if got := body(learn(t, variant("a", learnedImage), same).Policy); !strings.Contains(got, "    by:\n      - github\n      - gitlab\n") {
 		t.Error(got)
 	}
+	// One who says less of the source is named, too, and is not enough.
+	less := variant("a", learnedImage)
+	weak := variant("b", learnedImage, replaced(builtAs(gitlabSigner())), claim(stemma.FieldRepository, said("github.com/acme/app", stemma.SaidByTenant, "/x")))
+	weak.Attestations[0].Bundle, weak.Provenance[0].Bundle, weak.Attestations[0].Binding.Member = digest("weak"), digest("weak"), less.Image.Digest
+	less.Attestations, less.Provenance = append(less.Attestations, weak.Attestations...), append(less.Provenance, weak.Provenance...)
+	l = learn(t, less)
+	if !strings.Contains(l.Policy, "- gitlab ") || !strings.Contains(l.Policy, "# REVIEW: also claims 1 of 1 image") || !strings.Contains(l.Policy, "saidBy: certificate ") {
+		t.Error(l.Policy)
+	}
+	less.Attestations, less.Provenance = less.Attestations[1:], less.Provenance[1:]
+	if d := Evaluate(load(t, l.Policy), less, now()); d.Verdict != stemma.Deny || finding(t, d, "source.repository").Reason != stemma.ReasonSaidBy {
+		t.Error(render(d))
+	}
 	both := variant("a", learnedImage)
 	both.Attestations, both.Provenance = append(both.Attestations, same.Attestations...), append(both.Provenance, same.Provenance...)
 	both.Attestations[1].Bundle, both.Provenance[1].Bundle, both.Attestations[1].Binding.Member = digest("second"), digest("second"), both.Image.Digest
@@ -369,6 +382,7 @@ func TestLearnErrors(t *testing.T) {
 		})}, "signature-invalid: detail of r"},
 		{"about another digest", []*stemma.Evidence{variant("x", learnedImage, func(e *stemma.Evidence) {}, func(e *stemma.Evidence) { e.Attestations[0].Binding.Kind = "" })}, "nothing authentic is about it"},
 		{"without a name", []*stemma.Evidence{variant("x", "")}, "it has no name"},
+		{"a name that looks like a capture", []*stemma.Evidence{variant("x", "ghcr.io/acme/{x}")}, "no pattern matches only its name"},
 		{"only the platforms", []*stemma.Evidence{variant("x", learnedImage, index("linux/amd64"))}, "only about its platforms"},
 		{"a domain that nobody gave", []*stemma.Evidence{variant("x", learnedImage, signerIs(func(id *stemma.Identity) { id.Trust = "corp" }))}, `trust domain "corp", which nothing`},
 		{"a key that nobody gave", []*stemma.Evidence{variant("x", learnedImage, signerIs(func(id *stemma.Identity) { *id = keySigner("chains", "other") }))}, "key other signed under trust domain"},

@@ -193,7 +193,7 @@ func (g *group) write(name string) (string, error) {
 			s.lines = append(s.lines, "# Not required, because the evidence does not bear it:")
 		}
 		if i == maxItems {
-			s.lines = append(s.lines, fmt.Sprintf("#   and %d more", len(g.left)-i))
+			s.lines = append(s.lines, "#   and more")
 			break
 		}
 		s.lines = append(s.lines, "#   "+left)
