@@ -492,3 +492,90 @@ func TestLearnAnything(t *testing.T) {
 		}
 	})
 }
+
+// Inputs are listed by name, of the kinds that every provenance reports, and no more is asked than all have.
+func TestLearnInputs(t *testing.T) {
+	debian := dependency(stemma.InputImage, "docker.io/library/debian", "12", map[string]string{"sha256": digest("base").Hex()}, stemma.RoleBase)
+	golang := dependency(stemma.InputImage, "docker.io/library/golang", "1.26", map[string]string{"sha256": digest("go").Hex()}, stemma.RoleStage)
+	with := func(name string, change func(*stemma.Provenance), inputs ...stemma.Input) *stemma.Evidence {
+		return variant(name, learnedImage, provenanceHas(func(p *stemma.Provenance) {
+			p.Inputs, p.Reported = inputs, map[stemma.InputKind]stemma.Reported{stemma.InputImage: stemma.ReportedAll}
+			if change != nil {
+				change(p)
+			}
+		}))
+	}
+	var packages []stemma.Input
+	for i := range maxListed + 1 {
+		in := dependency(stemma.InputPackage, "pkg:npm/%40acme/lib"+strings.Repeat("x", i), "1", map[string]string{"sha256": digest("lib").Hex()}, "")
+		in.Host = "registry.acme.example"
+		packages = append(packages, in)
+	}
+	reports := func(p *stemma.Provenance) { p.Reported[stemma.InputPackage] = stemma.ReportedSome }
+	set := func(kind string, names ...string) func(*stemma.Provenance) {
+		return func(p *stemma.Provenance) {
+			p.External = []byte(`{}`)
+			for _, n := range names {
+				p.Parameters = append(p.Parameters, stemma.Parameter{Name: n, Kind: kind, Where: "/x"})
+			}
+		}
+	}
+	const images = "  inputs:\n    unreported: refuse\n    images: [docker.io/library/debian]\n    digests: required\n"
+	for _, c := range []struct {
+		name   string
+		images []*stemma.Evidence
+		want   string
+		left   string // said in a comment
+	}{
+		{"one image", []*stemma.Evidence{with("a", nil, debian)}, images, "inputs.git: the builder names none"},
+		{"two images", []*stemma.Evidence{with("a", nil, debian), with("b", nil, debian, golang)}, change(t, images, " [docker.io/library/debian]", "\n      - docker.io/library/debian\n      - docker.io/library/golang"), ""},
+		{"a tag", []*stemma.Evidence{with("a", nil, debian), with("b", nil, dependency(stemma.InputImage, "docker.io/library/debian", "12", nil, ""))}, change(t, images, "    digests: required\n", ""), ""},
+		{"some are reported", []*stemma.Evidence{with("a", func(p *stemma.Provenance) { p.Reported[stemma.InputImage] = stemma.ReportedSome }, debian)}, change(t, images, "refuse", "warn"), ""},
+		{"none is reported in one", []*stemma.Evidence{with("a", nil, debian), with("b", func(p *stemma.Provenance) { p.Reported = nil }, debian)}, "  inputs:\n    digests: required\n", "inputs.images: the builder names none"},
+		{"a name that looks like a pattern", []*stemma.Evidence{with("a", nil, dependency(stemma.InputImage, "docker.io/library/*", "12", debian.Digest, ""))}, "  inputs:\n    digests: required\n", "inputs.images: no pattern matches only docker.io/library/*"},
+		{"many packages", []*stemma.Evidence{with("a", reports, packages...)}, "  inputs:\n    unreported: warn\n    packages: [\"registry.acme.example/**\"]\n    digests: required\n", "inputs.packages by name: they are 65"},
+		{"some packages", []*stemma.Evidence{with("a", reports, packages[:1]...)}, "  inputs:\n    unreported: warn\n    packages: [\"pkg:npm/@acme/lib\"]\n    digests: required\n", ""},
+		{"parameters", []*stemma.Evidence{with("a", set("build-arg", "VERSION"), debian)}, images + "    parameters:\n      allow: [VERSION]\n", ""},
+		{"parameters of GitLab", []*stemma.Evidence{with("a", set(variableParameter, "CI"), debian)}, images, "inputs.parameters: none was set"},
+		{"a parameter that no pattern names", []*stemma.Evidence{with("a", set("build-arg", "A*"), debian)}, images, `inputs.parameters: no pattern matches only "A*"`},
+		{"and that is not known", []*stemma.Evidence{with("a", set(unknownParameter, "A*"), debian)}, "", "inputs: a parameter that the build type does not define was set"},
+		{"hermetic", []*stemma.Evidence{with("a", func(p *stemma.Provenance) {
+			p.Claims[stemma.FieldHermetic] = said("true", stemma.SaidByBuilder, "/hermetic")
+		}, debian)}, images + "    hermetic: required\n", ""},
+		{"said to be hermetic by the tenant", []*stemma.Evidence{with("a", func(p *stemma.Provenance) {
+			p.Claims[stemma.FieldHermetic] = said("true", stemma.SaidByTenant, "/hermetic")
+		}, debian)}, images, ""},
+		{"no inputs", []*stemma.Evidence{with("a", nil)}, "", "inputs: the provenance names no inputs"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := learn(t, c.images...)
+			if got, want := body(l.Policy), learnedF0+c.want; got != want {
+				t.Errorf("got\n%s\nwant\n%s", got, want)
+			}
+			if !strings.Contains(l.Policy, "#   "+c.left) {
+				t.Errorf("%q is not said in\n%s", c.left, l.Policy)
+			}
+		})
+	}
+}
+
+// What a set says of trust, mirrors and platforms stays what it is; its policies do not count, and no image is allowed.
+func TestLoadTrust(t *testing.T) {
+	text := strings.Replace(keySet, "spec:\n", "spec:\n  platforms: [linux/amd64]\n  configSubjects: accept\n  policies: [app]\n", 1) + f0Policy
+	set, err := LoadTrust(File{Name: "set.yaml", Data: []byte(text)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(set.TrustNames(), " "); got != "acme-kms chains github public-good" {
+		t.Errorf("trusts %s", got)
+	}
+	if !slices.Equal(set.spec.Platforms, Platforms{"linux/amd64"}) || set.spec.ConfigSubjects != ConfigsAccepted || len(set.Trust()) != 2 {
+		t.Errorf("%+v", set.spec)
+	}
+	if d := Evaluate(set, f0(), now()); d.Verdict != stemma.Deny {
+		t.Error(render(d))
+	}
+	if _, err := LoadTrust(File{Name: "set.yaml", Data: []byte("kind: PolicySet\n")}); err == nil {
+		t.Error("a document that is none was loaded")
+	}
+}
