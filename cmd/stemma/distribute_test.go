@@ -55,5 +55,8 @@ spec:
 	}
 	files["unsigned/set.yaml"] = []byte(strings.Replace(strings.Replace(set, "VERSION", "1", 1), "  signedBy: [policy-release]\n", "", 1))
 	world.Network["timestamp.sigstore.test"] = world.Sigstore.TSA.Server(world.Now)
+	hub := stemmatest.NewRegistry("hub.example")
+	hub.Writable = true
+	world.Network[hub.Host] = hub
 	return files
 }

@@ -39,7 +39,7 @@ each place answered.`,
 			var set *policy.Set
 			if len(policies) > 0 {
 				var err error
-				if set, flags.signed, err = loadPolicies(policies); err != nil {
+				if set, flags.signed, err = a.loadPolicies(c.Context(), &flags, policies); err != nil {
 					return err
 				}
 			}
@@ -68,7 +68,7 @@ each place answered.`,
 	flags.add(c)
 	flags.facts = true
 	c.Flags().Lookup("output").Usage = "text, json (the evidence) or facts (its normal form, for policy engines of your own)"
-	c.Flags().StringArrayVar(&policies, "policy", nil, "policy `FILE` or directory under whose trust domains (keys, roots) evidence is verified; nothing is judged. Repeatable")
+	c.Flags().StringArrayVar(&policies, "policy", nil, "policy `FILE`, directory or oci://REPOSITORY@DIGEST under whose trust domains (keys, roots) evidence is verified; nothing is judged. Repeatable")
 	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "show dependencies, all sayings of a claim and full digests")
 	return c
 }

@@ -45,7 +45,7 @@ is refused; otherwise as for verify.`,
 		},
 	}
 	flags := c.Flags()
-	flags.StringArrayVar(&opts.policies, "policy", nil, "policy `FILE` or directory by which source and copy are judged. Repeatable")
+	flags.StringArrayVar(&opts.policies, "policy", nil, "policy `FILE`, directory or oci://REPOSITORY@DIGEST by which source and copy are judged. Repeatable")
 	flags.StringArrayVar(&opts.roots, "trusted-root", nil, "trusted root of a trust domain, [NAME=]`FILE`; NAME is public-good when left out. Repeatable")
 	flags.StringVar(&opts.cacheDir, "cache-dir", defaultCacheDir(), "where trusted roots and content by digest are kept between runs; empty keeps nothing")
 	flags.DurationVar(&opts.timeout, "timeout", time.Hour, "how long all of it may take")
@@ -82,7 +82,7 @@ func (a *app) mirror(ctx context.Context, args []string, opts *mirroring) (*veri
 // mirrorVerifier judges by the policies, if there are any; otherwise it needs no trusted roots.
 func (a *app) mirrorVerifier(ctx context.Context, opts *mirroring) (*verify.Verifier, error) {
 	if len(opts.policies) > 0 {
-		set, signed, err := loadPolicies(opts.policies)
+		set, signed, err := a.loadPolicies(ctx, &opts.collecting, opts.policies)
 		if err != nil {
 			return nil, err
 		}

@@ -14,6 +14,7 @@ import (
 func (a *app) policyCheckCommand() *cobra.Command {
 	var output string
 	var strict bool
+	var reach collecting
 	c := &cobra.Command{
 		Use:   "check FILE...",
 		Short: "Read policies strictly, say what is in them, and what is likely to be wrong",
@@ -29,11 +30,11 @@ Exit codes: 0 the policies load; 1 with --strict, there is an error or a warning
 			}
 			return nil
 		},
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(c *cobra.Command, args []string) error {
 			if output != "text" && output != "json" {
 				return &usageError{fmt.Errorf("unknown output %q", output), "write --output text or --output json"}
 			}
-			set, _, err := loadPolicies(args)
+			set, _, err := a.loadPolicies(c.Context(), &reach, args)
 			if err != nil {
 				return err
 			}
@@ -59,6 +60,7 @@ Exit codes: 0 the policies load; 1 with --strict, there is an error or a warning
 	}
 	c.Flags().BoolVar(&strict, "strict", false, "exit 1 when there is an error or a warning")
 	c.Flags().StringVarP(&output, "output", "o", "text", "text or json")
+	reach.reach.add(c)
 	return c
 }
 

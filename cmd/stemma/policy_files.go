@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -8,8 +10,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"stemma/policy"
+	"stemma/verify"
 )
 
 // policyFile is a file of policies, and what lies beside it: of waiver.yaml, waiver.yaml.sigstore.json.
@@ -19,11 +23,18 @@ type policyFile struct {
 	signature *policy.File // nil: there is none
 }
 
+// same reports whether two are the same file.
+func (f policyFile) same(other policyFile) bool {
+	a, errA := filepath.Abs(f.path)
+	b, errB := filepath.Abs(other.path)
+	return errA == nil && errB == nil && a == b
+}
+
 // readPolicies reads policy files, and all .yaml and .yml files of directories. What is named twice is read once.
 func readPolicies(args []string) ([]policyFile, error) {
 	var files []policyFile
 	add := func(path string) error {
-		if slices.ContainsFunc(files, func(f policyFile) bool { return filepath.Clean(f.path) == filepath.Clean(path) }) {
+		if slices.ContainsFunc(files, policyFile{path: path}.same) {
 			return nil
 		}
 		if len(files) == maxPolicyFiles {
@@ -85,13 +96,53 @@ func loaded(files []policyFile) (set *policy.Set, signatures []policy.File, err 
 	return set, signatures, err
 }
 
-// loadPolicies is loadPolicies of an app, of files alone.
-func loadPolicies(args []string) (*policy.Set, []policy.File, error) {
-	files, err := readPolicies(args)
+// loadPolicies reads policy files, directories of them and published sets, by digest, as one set, and the signatures that
+// lie beside them. Of f it needs what says how registries are reached.
+func (a *app) loadPolicies(ctx context.Context, f *collecting, args []string) (*policy.Set, []policy.File, error) {
+	files, err := a.findPolicies(ctx, f, args)
 	if err != nil {
 		return nil, nil, err
 	}
 	return loaded(files)
+}
+
+// findPolicies reads what loadPolicies loads.
+func (a *app) findPolicies(ctx context.Context, f *collecting, args []string) ([]policyFile, error) {
+	var local []string
+	var files []policyFile
+	for i, arg := range args {
+		published, err := verify.IsPolicyReference(arg)
+		switch {
+		case err != nil:
+			return nil, err
+		case !published:
+			local = append(local, arg)
+			continue
+		case slices.Contains(args[:i], arg):
+			continue // it is read once, as a file is
+		}
+		config, err := a.config(f, nil)
+		if err != nil {
+			return nil, err
+		}
+		limited, cancel := context.WithTimeout(ctx, cmp.Or(f.timeout, time.Minute))
+		p, err := verify.FetchPolicies(limited, config, arg)
+		cancel()
+		if err != nil {
+			return nil, err
+		}
+		for j, file := range p.Named() {
+			one := policyFile{File: file, path: file.Name}
+			for _, s := range p.Signatures {
+				if s.Name == p.Files[j].Name+signatureSuffix {
+					one.signature = &policy.File{Name: file.Name + signatureSuffix, Data: s.Data}
+				}
+			}
+			files = append(files, one)
+		}
+	}
+	read, err := readPolicies(local)
+	return append(files, read...), err
 }
 
 // written replaces a file in one step: nobody finds half of it.

@@ -21,7 +21,7 @@ func (a *app) policyMatchCommand() *cobra.Command {
 		Long:  "Compares the names of images with match of every policy, mirrors taken back to what they are copies of. Nothing is fetched.",
 		Example: `  stemma policy match ghcr.io/acme/api:1.8.2 --policy policies/
   stemma policy match alpine --policy policies/ --as namespace=payments`,
-		RunE: func(_ *cobra.Command, images []string) error {
+		RunE: func(c *cobra.Command, images []string) error {
 			switch {
 			case len(images) == 0:
 				return &usageError{errors.New("policy match needs an image"), "stemma policy match ghcr.io/acme/api:1.8.2 --policy policies/"}
@@ -31,7 +31,7 @@ func (a *app) policyMatchCommand() *cobra.Command {
 			if err := opts.situate(); err != nil {
 				return err
 			}
-			set, _, err := loadPolicies(opts.policies)
+			set, _, err := a.loadPolicies(c.Context(), &opts.collecting, opts.policies)
 			if err != nil {
 				return err
 			}
@@ -43,7 +43,8 @@ func (a *app) policyMatchCommand() *cobra.Command {
 			return nil
 		},
 	}
-	c.Flags().StringArrayVar(&opts.policies, "policy", nil, "policy `FILE` or directory. Repeatable")
+	c.Flags().StringArrayVar(&opts.policies, "policy", nil, "policy `FILE`, directory or oci://REPOSITORY@DIGEST. Repeatable")
+	opts.reach.add(c)
 	c.Flags().StringArrayVar(&opts.as, "as", nil, "for whom, `KEY=VALUE`: namespace=payments. Repeatable")
 	return c
 }

@@ -72,6 +72,15 @@ func TestScripts(t *testing.T) {
 				_, _ = ts.Stdout().Write(scrub(stdout))
 				_, _ = ts.Stderr().Write(scrub(stderr))
 			},
+			// pinned NAME DIR sets NAME to the digest that a set in a directory has when it is published.
+			"pinned": func(ts *testscript.TestScript, _ bool, args []string) {
+				stdout, stderr, _ := execute(world.Transport(), world.Now, "policy", "push", ts.MkAbs(args[1]), "oci://hub.example/acme/policy:pinned", "--trusted-root", ts.MkAbs("root.json"))
+				_, digest, ok := strings.Cut(strings.TrimSpace(string(stdout)), "@")
+				if !ok {
+					ts.Fatalf("%s", stderr)
+				}
+				ts.Setenv(args[0], digest)
+			},
 			// exit N checks the exit code of the last stemma.
 			"exit": func(ts *testscript.TestScript, _ bool, args []string) {
 				if len(args) != 1 || ts.Getenv("CODE") != args[0] {

@@ -43,7 +43,7 @@ was wanted, by which line of which policy, on what proof, and what to do.`,
 		},
 	}
 	opts.add(c)
-	c.Flags().StringArrayVar(&opts.policies, "policy", nil, "policy `FILE` or directory. Repeatable")
+	c.Flags().StringArrayVar(&opts.policies, "policy", nil, "policy `FILE`, directory or oci://REPOSITORY@DIGEST. Repeatable")
 	c.Flags().StringVar(&opts.release, "release", "", "`FILE` with the images of a release, repository@digest, one a line: each that is not given is refused")
 	c.Flags().StringArrayVar(&opts.expect, "expect", nil, "`FIELD=VALUE` that the provenance of every image must state: commit, repository, ref, run, builder, … Repeatable")
 	c.Flags().StringVar(&opts.when, "at", "", "`TIME` to decide for instead of now, 2027-01-31 or 2027-01-31T12:00:00Z: asks what would be, and admits nothing")
@@ -74,7 +74,7 @@ func (a *app) verify(ctx context.Context, images []string, opts *verifying) erro
 	if len(opts.policies) == 0 {
 		return &usageError{errors.New("verify needs a policy"), "add --policy FILE; to see what there is to require: " + opts.again(images[0], nil)}
 	}
-	set, signed, err := loadPolicies(opts.policies)
+	set, signed, err := a.loadPolicies(ctx, &opts.collecting, opts.policies)
 	if err != nil {
 		return err
 	}

@@ -48,7 +48,7 @@ and what it waives is not met: every decision says so.`,
 		RunE: func(c *cobra.Command, args []string) error { return a.waive(c.Context(), args, &opts) },
 	}
 	flags := c.Flags()
-	flags.StringArrayVar(&opts.policies, "policy", nil, "policy `FILE` or directory that the waiver belongs to. Repeatable")
+	flags.StringArrayVar(&opts.policies, "policy", nil, "policy `FILE`, directory or oci://REPOSITORY@DIGEST that the waiver belongs to. Repeatable")
 	flags.StringArrayVar(&opts.rules, "rule", nil, "`ID` of a rule that may be unmet. Repeatable")
 	flags.BoolVar(&opts.unmet, "unmet", false, "the rules that the image fails now: it is verified")
 	flags.StringVar(&opts.of, "for", "", "`NAME` of the policy whose rules are waived, when several are about the image")
@@ -92,7 +92,7 @@ func (a *app) waive(ctx context.Context, images []string, opts *waiving) error {
 	if err := opts.prepare(); err != nil {
 		return err
 	}
-	files, err := readPolicies(opts.policies)
+	files, err := a.findPolicies(ctx, &opts.collecting, opts.policies)
 	if err != nil {
 		return err
 	}
