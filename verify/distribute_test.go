@@ -19,13 +19,18 @@ import (
 type shop struct {
 	testing.TB
 	*stemmatest.World
-	hub *stemmatest.Registry
-	key *stemmatest.Signer // release: signs sets
+	hub   *stemmatest.Registry
+	key   *stemmatest.Signer // release: signs sets
+	leads *stemmatest.Signer // approve waivers
 }
 
 func newShop(t testing.TB) *shop {
 	w := must[*stemmatest.World](t)(stemmatest.NewWorld(stemmatest.Config{}))
-	s := &shop{TB: t, World: w, hub: stemmatest.NewRegistry("hub.example"), key: must[*stemmatest.Signer](t)(stemmatest.NewKey(stemmatest.ECDSAP256, "release-2026"))}
+	key := must[*stemmatest.Signer](t)
+	s := &shop{
+		TB: t, World: w, hub: stemmatest.NewRegistry("hub.example"),
+		key: key(stemmatest.NewKey(stemmatest.ECDSAP256, "release-2026")), leads: key(stemmatest.NewKey(stemmatest.ECDSAP256, "leads-2026")),
+	}
 	s.hub.Writable = true
 	w.Network[s.hub.Host] = s.hub
 	return s
@@ -39,16 +44,17 @@ metadata: {name: acme}
 spec:
   version: 7
   signedBy: [release]
-  waivers: {approvedBy: [release]}
+  waivers: {approvedBy: [leads]}
   trust:
     - name: acme-keys
       requires: {log: none, timestamp: none, sct: none}
       time: none
-      keys: [{name: release-2026, pem: %q}]
+      keys: [{name: release-2026, pem: %q}, {name: leads-2026, pem: %q}]
   signers:
     release: {trust: acme-keys, keys: [release-2026]}
+    leads: {trust: acme-keys, keys: [leads-2026]}
 ---
-`, s.key.PublicKeyPEM()) + trusting
+`, s.key.PublicKeyPEM(), s.leads.PublicKeyPEM()) + trusting
 	for i := 0; i < len(changes); i += 2 {
 		text = in(text, changes[i], changes[i+1])
 	}
@@ -151,6 +157,7 @@ func TestReg_E14_signed_by(t *testing.T) {
 		{"by its workflow, as cosign sign-blob signs", []policy.File{file("set.yaml", keyless), beside("set.yaml", s.sign(keyless, stemmatest.Sign{As: s.Build}))}, ""},
 		{"by the workflow of a fork", []policy.File{file("set.yaml", keyless), beside("set.yaml", s.sign(keyless, stemmatest.Sign{As: fork}))}, "no signature beside its file"},
 		{"by a stranger's key of that name", []policy.File{file("set.yaml", text), beside("set.yaml", s.sign(text, stemmatest.Sign{With: other}))}, "no signature beside its file"},
+		{"by whoever approves waivers", []policy.File{file("set.yaml", text), beside("set.yaml", s.sign(text, stemmatest.Sign{With: s.leads}))}, "no signature beside its file"},
 		{"unsigned", []policy.File{file("set.yaml", text)}, "no signature beside its file"},
 		{"signed before a change", []policy.File{file("set.yaml", text+"\n"), beside("set.yaml", s.sign(text, s.byKey()))}, "no signature beside its file"},
 		{"a statement about it", []policy.File{file("set.yaml", text), beside("set.yaml", statement.Bundle())}, "no signature beside its file"},
@@ -290,7 +297,7 @@ func TestReg_E14_names(t *testing.T) {
 func TestReg_E14_succession(t *testing.T) {
 	s := newShop(t)
 	stranger := must[*stemmatest.Signer](t)(stemmatest.NewKey(stemmatest.ECDSAP256, "release-2026"))
-	waiver := "apiVersion: policy.stemma.dev/v1alpha1\nkind: Waiver\nmetadata: {name: w}\nspec: {policy: services, rules: [source.ref], images: [ghcr.io/acme/app], reason: r, owner: o, approvedBy: release, from: 2026-06-01, until: 2026-06-30}\n"
+	waiver := "apiVersion: policy.stemma.dev/v1alpha1\nkind: Waiver\nmetadata: {name: w}\nspec: {policy: services, rules: [source.ref], images: [ghcr.io/acme/app], reason: r, owner: o, approvedBy: leads, from: 2026-06-01, until: 2026-06-30}\n"
 	signed := func(text string) []policy.File {
 		return []policy.File{file("set.yaml", text), beside("set.yaml", s.sign(text, s.byKey()))}
 	}
@@ -311,6 +318,8 @@ func TestReg_E14_succession(t *testing.T) {
 		{"with a waiver, signed", signed(s.set()), append(signed(s.set()), file("w.yaml", waiver), beside("w.yaml", s.sign(waiver, s.byKey()))), true, ""},
 		{"with a waiver, unsigned", signed(s.set()), append(signed(next), file("w.yaml", waiver)), true, "w.yaml is not signed by release"},
 		{"unsigned", signed(s.set()), []policy.File{file("set.yaml", next)}, true, "set.yaml is not signed by release"},
+		{"signed by whoever approves waivers", signed(s.set()), by(next, s.leads), true, "set.yaml is not signed by release"},
+		{"with a waiver, signed by its approver alone", signed(s.set()), append(signed(next), file("w.yaml", waiver), beside("w.yaml", s.sign(waiver, stemmatest.Sign{With: s.leads}))), true, "w.yaml is not signed by release"},
 		{"signed by a stranger", signed(s.set()), by(next, stranger), true, "set.yaml is not signed by release"},
 		{"signed by the stranger whom it names", signed(s.set()), by(mine, stranger), true, "set.yaml is not signed by release"},
 		{"by digest, signed by the stranger whom it names", signed(s.set()), by(mine, stranger), false, "set.yaml is not signed by release"},
