@@ -59,16 +59,19 @@ func (a *app) learn(ctx context.Context, images []string, opts *learning) error 
 	}
 	var trust *policy.Set
 	if len(opts.policies) > 0 {
-		var files []policy.File
-		for _, name := range opts.policies {
-			data, err := readFile(name, maxPolicyFile)
-			if err != nil {
-				return &usageError{fmt.Errorf("reading a policy: %w", err), "give the path of a file with a PolicySet"}
-			}
-			files = append(files, policy.File{Name: clean(name), Data: data})
+		files, err := a.findPolicies(ctx, &opts.collecting, opts.policies)
+		if err != nil {
+			return err
 		}
-		var err error
-		if trust, err = policy.LoadTrust(files...); err != nil {
+		if set, signed, err := loaded(files); err == nil && len(set.SignedBy()) > 0 {
+			signedSet := opts.collecting
+			signedSet.signed = signed
+			if _, err := a.verifier(ctx, &signedSet, set); err != nil {
+				return err
+			}
+		}
+		documents, _ := parted(files)
+		if trust, err = policy.LoadTrust(documents...); err != nil {
 			return err
 		}
 	}

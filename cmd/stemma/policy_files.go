@@ -82,18 +82,23 @@ func readPolicies(args []string) ([]policyFile, error) {
 }
 
 // loaded reads the documents of files as one set, and lists the signatures that lie beside them.
-func loaded(files []policyFile) (set *policy.Set, signatures []policy.File, err error) {
+func loaded(files []policyFile) (*policy.Set, []policy.File, error) {
+	documents, signatures := parted(files)
+	set, err := policy.Load(documents...)
+	return set, signatures, err
+}
+
+// parted lists files, in the order of their names, and the signatures beside them.
+func parted(files []policyFile) (documents, signatures []policy.File) {
 	files = slices.Clone(files)
 	slices.SortStableFunc(files, func(a, b policyFile) int { return strings.Compare(a.Name, b.Name) })
-	documents := make([]policy.File, len(files))
-	for i, f := range files {
-		documents[i] = f.File
+	for _, f := range files {
+		documents = append(documents, f.File)
 		if f.signature != nil {
 			signatures = append(signatures, *f.signature)
 		}
 	}
-	set, err = policy.Load(documents...)
-	return set, signatures, err
+	return documents, signatures
 }
 
 // loadPolicies reads policy files, directories of them and published sets, by digest, as one set, and the signatures that
