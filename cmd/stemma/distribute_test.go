@@ -3,10 +3,15 @@ package main
 import (
 	"crypto/x509"
 	"encoding/pem"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/secure-systems-lab/go-securesystemslib/encrypted"
+
+	"stemma/policy"
 	"stemma/stemmatest"
 )
 
@@ -59,4 +64,86 @@ spec:
 	hub.Writable = true
 	world.Network[hub.Host] = hub
 	return files
+}
+
+// The password of a key comes from the environment, never from the command line, which others can read.
+func TestSignPassword(t *testing.T) {
+	world, err := stemmatest.NewWorld(stemmatest.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	files := distribution(t, world)
+	block, _ := pem.Decode(files["release.key"])
+	sealed, err := encrypted.Encrypt(block.Bytes, []byte("secret"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, key := filepath.Join(dir, "set.yaml"), filepath.Join(dir, "cosign.key")
+	for name, data := range map[string][]byte{set: files["v1/set.yaml"], key: pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED SIGSTORE PRIVATE KEY", Bytes: sealed})} {
+		if err := os.WriteFile(name, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		name, stemma, cosign string
+		code                 int
+	}{
+		{"ours", "secret", "", exitAdmit},
+		{"that of cosign", "", "secret", exitAdmit},
+		{"ours comes first", "secret", "other", exitAdmit},
+		{"wrong", "other", "secret", exitUsage},
+		{"none", "", "", exitUsage},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for name, value := range map[string]string{"STEMMA_PASSWORD": c.stemma, "COSIGN_PASSWORD": c.cosign} {
+				t.Setenv(name, value)
+				if value == "" {
+					_ = os.Unsetenv(name)
+				}
+			}
+			_ = os.Remove(set + signatureSuffix)
+			stdout, stderr, code := execute(world.Transport(), world.Now, "policy", "sign", set, "--key", key)
+			if code != c.code || isThere(set+signatureSuffix) != (c.code == exitAdmit) {
+				t.Errorf("exit %d, want %d: %s%s", code, c.code, stdout, stderr)
+			}
+			if strings.Contains(string(stdout)+string(stderr), "secret") {
+				t.Error("it prints the password")
+			}
+		})
+	}
+}
+
+// A directory is replaced as a whole, through a link or not, and nothing of it stays when that cannot be done.
+func TestReplaced(t *testing.T) {
+	dir := t.TempDir()
+	real, link := filepath.Join(dir, "real"), filepath.Join(dir, "link")
+	if err := os.Symlink(real, link); err != nil {
+		t.Fatal(err)
+	}
+	list := func(dir string) string {
+		var names []string
+		entries, _ := os.ReadDir(dir) // none: it is not there
+		for _, e := range entries {
+			names = append(names, e.Name())
+		}
+		return strings.Join(names, " ")
+	}
+	for i, c := range []struct {
+		into  string
+		files []policy.File
+		want  string
+		fails bool
+	}{
+		{real, []policy.File{{Name: "a.yaml"}, {Name: "b.yaml"}}, "a.yaml b.yaml", false},
+		{link, []policy.File{{Name: "c.yaml"}}, "c.yaml", false},
+		{real, []policy.File{{Name: "d.yaml"}, {Name: "e/f.yaml"}}, "c.yaml", true},
+	} {
+		if err := replaced(c.into, c.files); (err != nil) != c.fails {
+			t.Errorf("%d: %v", i, err)
+		}
+		if got := list(real); got != c.want || list(dir) != "link real" {
+			t.Errorf("%d: %q in %q, want %q", i, got, list(dir), c.want)
+		}
+	}
 }
