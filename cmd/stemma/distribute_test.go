@@ -147,3 +147,73 @@ func TestReplaced(t *testing.T) {
 		}
 	}
 }
+
+// conforma SC-2, EC-2014: the policy of a run is the one that was named, whatever a tag means meanwhile and whatever a
+// misspelt scheme could lead to.
+func TestReg_E14_policy_source(t *testing.T) {
+	world, err := stemmatest.NewWorld(stemmatest.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	files := distribution(t, world)
+	files["root.json"] = world.Sigstore.TrustedRoot()
+	for name, data := range files {
+		name = filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run := func(args ...string) (string, string, int) {
+		stdout, stderr, code := execute(world.Transport(), world.Now, append(args, "--trusted-root", filepath.Join(dir, "root.json"))...)
+		return string(stdout), string(stderr), code
+	}
+	push := func(version string) string {
+		set := filepath.Join(dir, version, "set.yaml")
+		if out, text, code := run("policy", "sign", set, "--key", filepath.Join(dir, "release.key")); code != exitAdmit {
+			t.Fatal(out, text)
+		}
+		out, text, code := run("policy", "push", set, "oci://hub.example/acme/policy:stable")
+		if code != exitAdmit {
+			t.Fatal(out, text)
+		}
+		return strings.TrimSpace(out)
+	}
+	first := push("v1")
+	second := push("v2") // and the tag has moved
+	hub, ok := world.Network["hub.example"].(*stemmatest.Registry)
+	if !ok {
+		t.Fatal("no registry")
+	}
+	_, digest, _ := strings.Cut(first, "@")
+	_, other, _ := strings.Cut(second, "@")
+	for _, c := range []struct {
+		policy string
+		code   int
+		asked  bool // whether the registry was
+		want   string
+	}{
+		{first, exitRefuse, true, "set version 1, "},
+		{second, exitRefuse, true, "set version 2, "},
+		{"oci://hub.example/acme/policy:stable@" + digest, exitRefuse, true, "set version 1, "},
+		{"oci://hub.example/acme/policy:stable", exitUsage, false, "names no digest"},
+		{"oci://hub.example/acme/policy", exitUsage, false, "names no digest"},
+		{"oci://hub.example/acme/other@" + digest, exitUsage, true, "404"},
+		{"oci://hub.example/acme/policy@sha256:" + strings.Repeat("0", 64), exitUsage, true, "404"},
+		{"oci://hub.example/acme/policy@" + digest + ",@" + other, exitUsage, false, "digest"},
+		{"http://hub.example/acme/policy@" + digest, exitUsage, false, "neither a file nor a published"},
+		{"Http://hub.example/acme/policy@" + digest, exitUsage, false, "neither a file nor a published"},
+		{"OCI://hub.example/acme/policy@" + digest, exitUsage, false, "neither a file nor a published"},
+		{"oci:hub.example/acme/policy@" + digest, exitUsage, false, "neither a file nor a published"},
+		{"hub.example/acme/policy@" + digest, exitUsage, false, "no such file"},
+	} {
+		hub.Requests() // those until now
+		stdout, stderr, code := run("verify", "ghcr.io/acme/app:v2.0.0", "--policy", c.policy)
+		if asked := len(hub.Requests()) > 0; code != c.code || asked != c.asked || !strings.Contains(stdout+stderr, c.want) {
+			t.Errorf("%s: exit %d, want %d; registry asked: %v, want %v\n%s%s", c.policy, code, c.code, asked, c.asked, stdout, stderr)
+		}
+	}
+}
