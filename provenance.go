@@ -190,7 +190,13 @@ type Provenance struct {
 	Inputs     []Input                `json:"inputs,omitempty"`
 	Reported   map[InputKind]Reported `json:"reported,omitempty"` // how much of each kind this builder names
 	Tasks      []Task                 `json:"tasks,omitempty"`
-	Notes      []string               `json:"notes,omitempty"` // what a reader should know: "mode=min", "two candidates for the source"
+	// TasksReported and ResultsReported say whether Tasks are all tasks of the run, and whether each tells all results that
+	// it wrote: ReportedAll, or ReportedSome where some are elsewhere, as those of a pipeline that was resolved remotely.
+	// Zero of what has no tasks, or of a form of which it is not known.
+	TasksReported   Reported `json:"tasksReported,omitempty"`
+	ResultsReported Reported `json:"resultsReported,omitempty"`
+	Mode            string   `json:"mode,omitempty"`  // of BuildKit: "max", or "min", which leaves out most arguments and all steps
+	Notes           []string `json:"notes,omitempty"` // what a reader should know: "two candidates for the source"
 }
 
 // Value is the strongest saying about a field, or "".

@@ -120,6 +120,9 @@ func namespaceControls(b Builder) []control {
 			{b.Tekton.Namespaces, stemma.FieldNamespace, "tekton.namespaces"},
 			{b.Tekton.ServiceAccounts, stemma.FieldServiceAccount, "tekton.serviceAccounts"},
 		} {
+			if slices.Contains(k.patterns, anyNamespace) {
+				continue
+			}
 			one := of(texts(k.patterns), k.field, k.path)
 			one.matches = func(allowed, got string) bool {
 				_, ok := Pattern(allowed).match(got, nil)
@@ -128,7 +131,7 @@ func namespaceControls(b Builder) []control {
 			out = append(out, one)
 		}
 	}
-	if b.CloudBuild != nil {
+	if b.CloudBuild != nil && !slices.Contains(b.CloudBuild.Projects, string(anyNamespace)) {
 		out = append(out, of(b.CloudBuild.Projects, stemma.FieldNamespace, "gcb.projects"))
 	}
 	return out

@@ -30,7 +30,7 @@ func tektonPolicy() string {
 	return keyedPolicy("https://tekton.dev/chains/v2", `tekton:
         namespaces: [acme-tenant, "team-*"]
         serviceAccounts: [build-pipeline]
-        tasks: {trusted: ["quay.io/acme/tasks/**", "github.com/Acme/Tasks/build/*.yaml"]}
+        tasks: {trusted: ["quay.io/acme/tasks/**", "github.com/Acme/Tasks/build/*.yaml"], commits: [`+commitOfBuilder+`]}
         sourceFrom: {task: clone, url: url, commit: commit}`, `  source: {repository: "github.com/acme/{service}", saidBy: builder}
 `)
 }
@@ -48,7 +48,7 @@ func chained(e *stemma.Evidence) {
 	*e = *none()
 	add(e, "chains", keySigner("chains", "chains-2026"), func(a *stemma.Attestation, p *stemma.Provenance) {
 		a.SignedAt, a.Log = nil, nil
-		p.Known, p.BuildType = "Tekton Chains", "tekton.dev/v1/PipelineRun"
+		p.Known, p.BuildType, p.TasksReported, p.ResultsReported = "Tekton Chains", "tekton.dev/v1/PipelineRun", stemma.ReportedAll, stemma.ReportedAll
 		p.Claims = map[stemma.Field]stemma.Claim{
 			stemma.FieldBuilder:        said("https://tekton.dev/chains/v2", stemma.SaidByBuilder, "/builder/id"),
 			stemma.FieldRepository:     said("github.com/acme/app", stemma.SaidByTenant, "/invocation/parameters/git-url"),
@@ -81,7 +81,7 @@ func clouded(e *stemma.Evidence) {
 // stepped makes F0's provenance one of BuildKit that tells its steps.
 func stepped(e *stemma.Evidence) {
 	p := &e.Provenance[0]
-	p.Known, p.Notes, p.Tasks = "BuildKit", []string{"mode=max"}, []stemma.Task{{Name: "RUN make"}}
+	p.Known, p.Mode, p.Tasks = "BuildKit", "max", []stemma.Task{{Name: "RUN make"}}
 }
 
 func task(i int, change func(*stemma.Task)) func(*stemma.Evidence) {
@@ -93,7 +93,7 @@ func extraTask(t stemma.Task) func(*stemma.Evidence) {
 }
 
 func othersAllowed(t testing.TB) string {
-	return change(t, tektonPolicy(), `/*.yaml"]}`, `/*.yaml"], others: allow}`)
+	return change(t, tektonPolicy(), `tasks: {`, `tasks: {others: allow, `)
 }
 
 func blockRuleCases() []ruleCase {
@@ -122,7 +122,7 @@ func blockRuleCases() []ruleCase {
 		{"builder.tasks", stemma.Fail, stemma.ReasonNotStated, tektonPolicy(), many{chained, provenanceHas(func(p *stemma.Provenance) { p.Tasks = nil })}},
 		{"builder.tasks", stemma.Unknown, stemma.ReasonRateLimited, tektonPolicy(), unread(chained)},
 		{"builder.steps", stemma.Pass, "", buildkitPolicy(), many{stepped}},
-		{"builder.steps", stemma.Fail, stemma.ReasonNotStated, buildkitPolicy(), many{stepped, provenanceHas(func(p *stemma.Provenance) { p.Notes = []string{"mode=min"} })}},
+		{"builder.steps", stemma.Fail, stemma.ReasonNotStated, buildkitPolicy(), many{stepped, provenanceHas(func(p *stemma.Provenance) { p.Mode = "min" })}},
 		{"builder.steps", stemma.Fail, stemma.ReasonNotStated, buildkitPolicy(), many{stepped, provenanceHas(func(p *stemma.Provenance) { p.Tasks = nil })}},
 		{"builder.steps", stemma.Unknown, stemma.ReasonRateLimited, buildkitPolicy(), unread(stepped)},
 	}
@@ -182,9 +182,17 @@ func TestReg_C18_tekton_tasks(t *testing.T) {
 		{"another host", many{moved("quay.io.evil.example/acme/tasks/x")}, stemma.ReasonTask, stemma.ReasonTask},
 		{"no tasks", many{provenanceHas(func(p *stemma.Provenance) { p.Tasks = nil })}, stemma.ReasonNotStated, stemma.ReasonNotStated},
 		{"results are not told", many{provenanceHas(func(p *stemma.Provenance) {
-			p.BuildType, p.Tasks = "https://tekton.dev/chains/v2/slsa", p.Tasks[1:]
+			p.ResultsReported, p.Tasks = "", p.Tasks[1:]
 			p.Tasks[0].Results = nil
 		})}, "", stemma.ReasonNotStated},
+		{"results are not told, but those of images are", many{provenanceHas(func(p *stemma.Provenance) { p.ResultsReported = "" })}, "", stemma.ReasonNotStated},
+		{"some tasks are told", many{provenanceHas(func(p *stemma.Provenance) { p.TasksReported = stemma.ReportedSome })}, stemma.ReasonNotStated, ""},
+		{"it is not known whether all tasks are told", many{provenanceHas(func(p *stemma.Provenance) { p.TasksReported = "" })}, stemma.ReasonNotStated, ""},
+		{"the one that built failed", many{task(1, func(t *stemma.Task) { t.Status = "Failed" })}, stemma.ReasonTask, stemma.ReasonTask},
+		{"it is said to have succeeded", many{task(1, func(t *stemma.Task) { t.Status = "Succeeded" })}, "", ""},
+		// A forge serves the commits of every fork under the name of the repository.
+		{"at a commit that is not listed", many{task(1, func(t *stemma.Task) { t.Digest = strings.Repeat("e", 40) })}, stemma.ReasonTask, stemma.ReasonTask},
+		{"at a commit that begins like a listed one", many{task(1, func(t *stemma.Task) { t.Digest += strings.Repeat("0", 24) })}, stemma.ReasonTask, stemma.ReasonTask},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for text, want := range map[string]stemma.Reason{
@@ -228,6 +236,9 @@ func TestSourceFromTask(t *testing.T) {
 	// Of a task that is not trusted it is the tenant's word.
 	expect(func(t *stemma.Task) { t.Ref = "quay.io/evil/git-clone" }, stemma.Fail, stemma.ReasonSaidBy, repository, tenant)
 	expect(func(t *stemma.Task) { t.Digest = "" }, stemma.Fail, stemma.ReasonSaidBy, repository, tenant)
+	// Another task may have written into what a trusted one cloned.
+	expect(output("url", "https://github.com/acme/app"), stemma.Fail, stemma.ReasonSaidBy, repository, tenant)
+	expect(func(t *stemma.Task) { t.Status = "Failed" }, stemma.Fail, stemma.ReasonNotStated, repository, tektonPolicy())
 	twice := evaluate(t, tenant, chained, provenanceHas(func(p *stemma.Provenance) { p.Tasks = append(p.Tasks, p.Tasks[0]) }))
 	only(t, twice, repository, stemma.ReasonNotStated)
 
@@ -309,4 +320,89 @@ func TestStrangerIsNotMapped(t *testing.T) {
 	if f := finding(t, evaluate(t, tektonPolicy(), chained, stranger("github.com/evil/app")), "provenance.agreement"); f.Reason != stemma.ReasonDisagreement {
 		t.Errorf("%+v", f)
 	}
+}
+
+// What one task cloned shows nothing of what was built, where the run names another source, too (threat C18).
+func TestReg_C18_tekton_other_source(t *testing.T) {
+	clone := func(url, commit string) func(*stemma.Evidence) {
+		return extraTask(stemma.Task{
+			Name: "clone-2", Ref: "quay.io/acme/tasks/git-clone", Digest: string(digest("git-clone")), Where: "/buildConfig/tasks/2",
+			Outputs: map[string]string{"url": url, "commit": commit},
+		})
+	}
+	material := func(kind stemma.InputKind, role stemma.InputRole, name, commit string) func(*stemma.Evidence) {
+		return provenanceHas(func(p *stemma.Provenance) {
+			in := stemma.Input{Kind: kind, Role: role, Canonical: name, Where: "/materials/3"}
+			in.Digest = map[string]string{"sha1": commit}
+			p.Inputs = append(p.Inputs, in)
+		})
+	}
+	other := strings.Repeat("d", 40)
+	for _, c := range []struct {
+		name    string
+		change  func(*stemma.Evidence)
+		refused bool
+	}{
+		{"the same, cloned twice", clone("git@github.com:acme/app.git", commitOfSource), false},
+		{"another repository is cloned, too", clone("https://github.com/evil/app", commitOfSource), true},
+		{"another commit is cloned, too", clone("https://github.com/acme/app", other), true},
+		{"another task has a result of the name", clone("https://registry.example/acme/app:1", "1.2"), false},
+		{"a parameter names another repository", claim(stemma.FieldRepository, said("github.com/evil/app", stemma.SaidByTenant, "/invocation/parameters/git-url")), true},
+		{"the source is among the materials", material(stemma.InputGit, stemma.RoleSource, "github.com/acme/app", commitOfSource), false},
+		{"another repository is among the materials", material(stemma.InputGit, "", "github.com/evil/app", other), true},
+		{"another commit is among the materials", material(stemma.InputGit, stemma.RoleSource, "github.com/acme/app", other), true},
+		{"a definition is among the materials", material(stemma.InputAction, stemma.RoleDefinition, "github.com/acme/pipelines", other), false},
+		{"an image is among the materials", material(stemma.InputImage, "", "quay.io/acme/go", other), false},
+	} {
+		d := evaluate(t, tektonPolicy(), chained, c.change)
+		if !c.refused {
+			allowed(t, d)
+			continue
+		}
+		if f := finding(t, d, "provenance.consistent"); d.Verdict != stemma.Deny || f.Reason != stemma.ReasonContradiction {
+			t.Errorf("%s: %s", c.name, render(d))
+		}
+	}
+}
+
+// Who may run a pipeline under the key of a cluster, or a build under Google's keys, must be said: forms that say it not
+// are refused at load.
+func TestWhoseRuns(t *testing.T) {
+	const (
+		tasks  = `tasks: {trusted: ["quay.io/acme/tasks/**"]}`
+		source = `sourceFrom: {task: clone, url: url, commit: commit}`
+		id     = "0c2bf0f1-1234-4abc-8def-0123456789ab"
+	)
+	for block, want := range map[string]string{
+		"tekton: {namespaces: [acme]}":            "",
+		`tekton: {namespaces: ["*"]}`:             "",
+		"tekton: {" + tasks + ", " + source + "}": "",
+		"tekton: {serviceAccounts: [build]}":      "does not say whose runs are accepted",
+		"tekton: {" + tasks + "}":                 "does not say whose runs are accepted",
+		"tekton: {" + source + "}":                "does not say whose runs are accepted",
+		`tekton: {` + strings.Replace(tasks, "{", "{others: allow, ", 1) + ", " + source + "}": "does not say whose runs are accepted",
+		`tekton: {namespaces: [a], tasks: {trusted: ["github.com/**"]}}`:                       "trusts the tasks of everybody on github.com",
+		`tekton: {namespaces: [a], tasks: {trusted: ["quay.io/*/tasks/**"]}}`:                  "trusts the tasks of everybody on quay.io",
+		`tekton: {namespaces: [a], tasks: {trusted: ["registry.acme.example/**"]}}`:            "",
+		`tekton: {namespaces: [a], tasks: {trusted: ["github.com/acme/**"], commits: [main]}}`: `"main" is not a commit`,
+		"gcb: {projects: [acme]}":                    "",
+		"gcb: {triggers: [" + id + "]}":              "",
+		"gcb: {projects: [acme], triggers: [build]}": "",
+		`gcb: {projects: ["*"], triggers: [build]}`:  "",
+		`gcb: {projects: ["*", acme]}`:               "none of Google's names",
+		`gcb: {projects: ["acme-*"]}`:                "none of Google's names",
+		"gcb: {triggers: [build]}":                   "a trigger of any project may have it",
+		"gcb: {triggers: [" + id + ", build]}":       "a trigger of any project may have it",
+	} {
+		switch _, err := Load(files(keyedPolicy("https://ci.example/b", block, ""))...); {
+		case want == "" && err != nil:
+			t.Errorf("%s: %v", block, err)
+		case want != "" && (err == nil || !strings.Contains(err.Error(), want)):
+			t.Errorf("%s: %v, want %q", block, err, want)
+		}
+	}
+	any := change(t, tektonPolicy(), `[acme-tenant, "team-*"]`, `["*"]`)
+	allowed(t, evaluate(t, any, chained))
+	allowed(t, evaluate(t, any, chained, claim(stemma.FieldNamespace, stemma.Claim{})))
+	only(t, evaluate(t, any, chained, claim(stemma.FieldServiceAccount, said("default", stemma.SaidByBuilder, "/x"))), "builder.namespace", stemma.ReasonCaller)
 }

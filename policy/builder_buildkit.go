@@ -1,8 +1,6 @@
 package policy
 
 import (
-	"slices"
-
 	"stemma"
 )
 
@@ -18,7 +16,10 @@ func (b BuildKit) check(c *checker, path string, _ Builder) {
 	}
 }
 
-const modeMax = "max"
+const (
+	modeMax = "max"
+	modeMin = "min"
+)
 
 func builderSteps() Rule {
 	return Rule{
@@ -40,7 +41,7 @@ func builderSteps() Rule {
 				proof: proof(c.attestation), path: j.builderPath(c.builder, "buildkit.mode"),
 			}
 			switch n := len(c.provenance.Tasks); {
-			case slices.Contains(c.provenance.Notes, "mode=min"):
+			case c.provenance.Mode == modeMin:
 				r.got = "mode=min"
 			case n > 0:
 				return pass(count(n, "step"), c.provenance.Bundle)

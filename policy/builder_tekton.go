@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -17,19 +18,27 @@ func (k Tekton) view(_ *stemma.Attestation, p *stemma.Provenance) (*stemma.Prove
 		return p, away
 	}
 	repository, commit := k.source(p)
-	return saying(p, map[stemma.Field]stemma.Said{stemma.FieldRepository: repository, stemma.FieldCommit: commit}), difference{}
+	out := saying(p, map[stemma.Field]stemma.Said{stemma.FieldRepository: repository, stemma.FieldCommit: commit})
+	for f, others := range k.elsewhere(p, repository.Value, commit.Value) {
+		if claim := out.Claims[f]; claim.Value != "" {
+			claim.Others = append(claim.Others, others...)
+			out.Claims[f] = claim
+		}
+	}
+	return out, difference{}
 }
 
-// source is what the one task of that name says was built. It is the builder's word where the task is trusted: what it
-// does is then known, and so is that its results are what it cloned.
+// source is what the one task of that name says was built. It is the builder's word where the task is trusted, for what it
+// does is then known, and so is that its results are what it cloned; and where all others are, for any task may write into
+// what it cloned.
 func (k Tekton) source(p *stemma.Provenance) (repository, commit stemma.Said) {
 	named := slices.DeleteFunc(slices.Clone(p.Tasks), func(t stemma.Task) bool { return t.Name != k.SourceFrom.Task })
-	if len(named) != 1 {
+	if len(named) != 1 || !succeeded(named[0]) {
 		return repository, commit
 	}
 	task := named[0]
 	by := stemma.SaidByTenant
-	if k.Tasks != nil && k.Tasks.problem(task) == "" {
+	if k.Tasks != nil && k.Tasks.Others != OthersAllowed && k.Tasks.problem(task) == "" {
 		by = p.Author
 	}
 	at := func(result string) string { return task.Where + " result " + result }
@@ -42,8 +51,51 @@ func (k Tekton) source(p *stemma.Provenance) (repository, commit stemma.Said) {
 	return repository, commit
 }
 
+// elsewhere is what the run says of a source in other places: parameters, other tasks with results of those names, and
+// repositories among its inputs. That one task cloned the right repository shows nothing of what was built while another
+// cloned a wrong one (threat C18).
+func (k Tekton) elsewhere(p *stemma.Provenance, repository, commit string) map[stemma.Field][]stemma.Said {
+	out := map[stemma.Field][]stemma.Said{}
+	names := func(r, c, where string) {
+		if r != "" && r != repository {
+			out[stemma.FieldRepository] = append(out[stemma.FieldRepository], stemma.Said{Value: r, By: stemma.SaidByTenant, Where: where})
+		} else if c != "" && c != commit {
+			out[stemma.FieldCommit] = append(out[stemma.FieldCommit], stemma.Said{Value: c, By: stemma.SaidByTenant, Where: where})
+		}
+	}
+	read := p.Claims[stemma.FieldRepository]
+	for _, s := range append([]stemma.Said{read.Said}, read.Others...) {
+		names(s.Value, "", s.Where)
+	}
+	for _, t := range p.Tasks {
+		if t.Name == k.SourceFrom.Task {
+			continue
+		}
+		r, err := stemma.CanonicalRepository(t.Outputs[k.SourceFrom.URL])
+		if c := t.Outputs[k.SourceFrom.Commit]; err == nil && stemma.IsCommit(c) {
+			names(r, c, t.Where)
+		}
+	}
+	for _, in := range p.Inputs {
+		if in.Kind != stemma.InputGit || in.Role == stemma.RoleDefinition {
+			continue
+		}
+		commits := slices.DeleteFunc(slices.Sorted(maps.Values(in.Digest)), func(c string) bool { return !stemma.IsCommit(c) })
+		for _, c := range append(commits, in.Version) {
+			if !stemma.IsCommit(c) {
+				c = ""
+			}
+			names(in.Canonical, c, in.Where)
+		}
+	}
+	return out
+}
+
+// succeeded reports whether a task did its work, as far as that is told: what it wrote before it failed shows nothing.
+func succeeded(t stemma.Task) bool { return t.Status == "" || t.Status == "Succeeded" }
+
 // problem says why a task is not trusted; "" when it is. A tag of a bundle can be moved, and a definition in the run
-// itself is the tenant's.
+// itself is the tenant's. A commit must be listed: forges serve those of every fork under the name of the repository.
 func (t *Tasks) problem(task stemma.Task) string {
 	switch {
 	case task.Ref == "":
@@ -52,6 +104,8 @@ func (t *Tasks) problem(task stemma.Task) string {
 		return task.Ref + " is not trusted"
 	case task.Digest == "":
 		return task.Ref + " is not pinned by digest or commit"
+	case stemma.IsCommit(task.Digest) && !slices.Contains(t.Commits, task.Digest):
+		return task.Ref + " is at commit " + task.Digest + ", which tasks.commits does not list"
 	}
 	return ""
 }
@@ -82,13 +136,13 @@ func checkTasks(j *judgement, c *candidate) result {
 		proof: proof(c.attestation), path: j.builderPath(c.builder, "tekton.tasks"),
 	}
 	var bad []string
-	told, trusted, built := tellsResults(c.provenance), 0, false
+	told, trusted, built := c.provenance.ResultsReported == stemma.ReportedAll, 0, false
 	for _, t := range c.provenance.Tasks {
 		problem := tasks.problem(t)
 		trusted += map[bool]int{true: 1}[problem == ""]
 		switch {
 		case problem == "":
-			built = built || slices.Contains(t.Results, image)
+			built = built || succeeded(t) && slices.Contains(t.Results, image)
 		case tasks.Others != OthersAllowed:
 			bad = append(bad, taskItem(t, problem))
 		case len(t.Results) > 0:
@@ -101,6 +155,12 @@ func checkTasks(j *judgement, c *candidate) result {
 	case trusted == 0:
 		r.reason, r.got = stemma.ReasonNotStated, "no trusted task is named"
 		return r
+	case tasks.Others != OthersAllowed && c.provenance.TasksReported != stemma.ReportedAll:
+		// Of a pipeline that is resolved elsewhere the form slsa names the remote tasks only: those that stand in it are
+		// hidden.
+		r.reason, r.got = stemma.ReasonNotStated, "not all tasks of the run are told: its pipeline is defined elsewhere"
+		r.want = "provenance that tells them: format slsa/v1 of Chains, or build type slsa-tekton"
+		return r
 	case told && !built:
 		// Then the digest came from a parameter, or from a result of the pipeline that no task wrote (threat C18).
 		r.got, r.want = "no trusted task says that it built "+image.Short(), "a trusted task among whose results it is"
@@ -111,13 +171,6 @@ func checkTasks(j *judgement, c *candidate) result {
 		return r
 	}
 	return pass(count(trusted, "trusted task"), c.provenance.Bundle)
-}
-
-// tellsResults reports whether provenance of this form has what each task wrote: of the runs of pipelines of SLSA v0.2,
-// and of v1 where the runs of tasks are with it. The one task of a TaskRun is the one that built the image.
-func tellsResults(p *stemma.Provenance) bool {
-	return strings.Contains(strings.ToLower(p.BuildType), "pipelinerun") || strings.HasSuffix(p.BuildType, "/slsa-tekton") ||
-		slices.ContainsFunc(p.Tasks, func(t stemma.Task) bool { return len(t.Results)+len(t.Outputs) > 0 })
 }
 
 // taskItem is the line of a finding about one task.
@@ -144,13 +197,40 @@ func (k Tekton) check(c *checker, path string, b Builder) {
 			}
 		}
 	}
+	if len(k.Namespaces) == 0 && !k.proven() {
+		c.fail(path, `write namespaces, ["*"] on a cluster of one tenant; or tasks with others: refuse, and sourceFrom`, "%s does not say whose runs are accepted: one key signs for every namespace", last(path))
+	}
 	if k.Tasks != nil {
+		for i, commit := range k.Tasks.Commits {
+			if !stemma.IsCommit(commit) {
+				c.fail(fmt.Sprintf("%s[%d]", join(path, "tasks.commits"), i), "write all 40 lower-case hex digits, or 64", "%q is not a commit", commit)
+			}
+		}
 		for i, p := range k.Tasks.Trusted {
 			at := fmt.Sprintf("%s[%d]", join(path, "tasks.trusted"), i)
 			c.noCaptures(at, p)
 			if first, rest, _ := strings.Cut(string(p), "/"); rest == "" || strings.ContainsAny(first, "*{") || !strings.ContainsAny(first, ".:") && first != "localhost" {
 				c.fail(at, "write quay.io/acme/tasks/** for bundles, github.com/acme/tasks/** for files of a repository", "%q does not begin with the name of a host", p)
+			} else if owner, _, _ := strings.Cut(rest, "/"); publicHost(first) && strings.ContainsAny(owner, "*{") {
+				// Anybody may have an account there.
+				c.fail(at, "name the owner: "+first+"/acme/tasks/**", "%q trusts the tasks of everybody on %s", p, first)
 			}
 		}
 	}
+}
+
+// anyNamespace asks nothing of the namespace, not even that it is told.
+const anyNamespace Pattern = "*"
+
+// proven reports whether it matters little who ran the pipeline: nothing but trusted tasks took part, and they say what
+// they cloned.
+func (k Tekton) proven() bool {
+	return k.Tasks != nil && k.Tasks.Others != OthersAllowed && k.SourceFrom != nil
+}
+
+// publicHost reports a host on which anybody may have an account.
+func publicHost(host string) bool {
+	return slices.Contains([]string{
+		"github.com", "gitlab.com", "bitbucket.org", "codeberg.org", "quay.io", "docker.io", "ghcr.io", "gcr.io", "registry.gitlab.com", "public.ecr.aws",
+	}, host)
 }

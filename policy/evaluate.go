@@ -32,6 +32,7 @@ func Evaluate(set *Set, evidence *stemma.Evidence, situation stemma.Situation) *
 	leveled := false
 	targets := set.targets(evidence, situation)
 	var matched []application
+	waived := set.waived(evidence.Image, situation)
 	for _, p := range set.policies {
 		pattern, vars, ok := p.matches(evidence.Image.Repository, situation)
 		if !ok {
@@ -40,7 +41,7 @@ func Evaluate(set *Set, evidence *stemma.Evidence, situation stemma.Situation) *
 		var missing []string
 		first := len(d.Findings)
 		for _, t := range targets {
-			j := &judgement{set: &set.spec, expressions: set.environment, policy: p, spec: &p.spec, top: evidence, target: t, at: situation, vars: vars}
+			j := &judgement{set: &set.spec, expressions: set.environment, policy: p, spec: &p.spec, top: evidence, target: t, at: situation, vars: vars, waived: waived[p.name]}
 			said := j.judge()
 			if d.Findings == nil {
 				d.Findings = said.findings // nobody else has them
@@ -208,6 +209,7 @@ func (j *judgement) run() (findings []stemma.Finding, level stemma.Level) {
 		if rules[i].each == nil {
 			continue
 		}
+		j.each = append(j.each, rules[i].ID)
 		if len(j.candidates) == 0 {
 			j.cells = append(j.cells, j.dependent())
 		} else {

@@ -127,7 +127,17 @@ func (o OIDC) differs(id stemma.Identity) difference {
 	if id.Subject != o.Subject {
 		return difference{stemma.ReasonSigner, describe(id), o.describe(), "oidc.subject", 3}
 	}
-	return difference{}
+	// What the forms of these services refuse of every job is no less another's word for being written as a subject.
+	d := difference{}
+	if isCircleCI(id.Issuer) {
+		d = byMachine(id)
+	} else if _, _, _, ok := gitLabConfig(id.Issuer, id.Subject); ok {
+		d = ofMergeRequest(id)
+	}
+	if d.reason != "" {
+		d.path = "oidc.subject"
+	}
+	return d
 }
 
 // keyed is a signer by names of keys.

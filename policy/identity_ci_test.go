@@ -265,6 +265,10 @@ func TestReg_C09_gitlab_ref(t *testing.T) {
 	refusedBuilds(t, gitlabPolicy(), gitlabSigner(), "builder.approved", builtCase{"merge request", proposed, stemma.ReasonTrigger})
 	listed := change(t, gitlabPolicy(), "groupIDs: [12885801]", "events: [push, merge_request_event]")
 	allowed(t, Evaluate(load(t, listed), builtAs(gitlabSigner(), proposed), now()))
+	// Nor is it another's for being written as a subject.
+	plain := builtBy(`oidc: {issuer: "https://gitlab.com", subject: "` + gitlabSAN + `"}`)
+	allowed(t, Evaluate(load(t, plain), builtAs(gitlabSigner()), now()))
+	refusedBuilds(t, plain, gitlabSigner(), "builder.approved", builtCase{"merge request", proposed, stemma.ReasonTrigger})
 }
 
 // Fulcio extensions .20 and .11: absent fails.
@@ -351,6 +355,9 @@ func TestReg_C11_circleci_ssh(t *testing.T) {
 		builtCase{"what is not known", claims(stemma.ClaimRunnerEnvironment, "SSH-rerun"), stemma.ReasonRunner},
 		builtCase{"a space", claims(stemma.ClaimRunnerEnvironment, " "), stemma.ReasonRunner})
 	allowed(t, Evaluate(load(t, circleciPolicy()), builtAs(circleciSigner(), claims(stemma.ClaimRunnerEnvironment, "")), now()))
+	plain := builtBy(`oidc: {issuer: "https://oidc.circleci.com/org/` + circleciOrganization + `", subject: "` + circleciSAN + `"}`)
+	allowed(t, Evaluate(load(t, plain), builtAs(circleciSigner()), now()))
+	refusedBuilds(t, plain, circleciSigner(), "builder.approved", builtCase{"ssh", claims(stemma.ClaimRunnerEnvironment, "ssh-rerun"), stemma.ReasonRunner})
 }
 
 // A form matches the identities of its own service only, whatever they have in common.

@@ -109,12 +109,19 @@ func (g GitLab) differs(id stemma.Identity) difference {
 	if !slices.ContainsFunc(g.ConfigRefs, func(p Pattern) bool { _, ok := p.match(ref, nil); return ok }) {
 		return difference{stemma.ReasonBuilderRef, subject, g.describe(), "gitlab.configRefs", 20}
 	}
-	// The pipeline of a merge request from a fork runs what the fork offers, in the name of the project that it is offered
-	// to, and its ref is the fork's branch, which may be called main: no list of refs keeps it out.
-	if event := id.Claims[stemma.ClaimBuildTrigger]; event == "merge_request_event" && len(g.Events) == 0 {
-		return difference{stemma.ReasonTrigger, event + ": the branch may be that of a fork", "a pipeline of the project's own refs, or this event in events", "gitlab.events", 21}
+	if d := ofMergeRequest(id); d.reason != "" && len(g.Events) == 0 {
+		return d
 	}
 	return g.owned(id)
+}
+
+// ofMergeRequest refuses the pipeline of a merge request. That of a fork's runs what the fork offers, in the name of the
+// project that it is offered to, and its ref is the fork's branch, which may be called main: no list of refs keeps it out.
+func ofMergeRequest(id stemma.Identity) difference {
+	if event := id.Claims[stemma.ClaimBuildTrigger]; event == "merge_request_event" {
+		return difference{stemma.ReasonTrigger, event + ": the branch may be that of a fork", "a pipeline of the project's own refs, or this event in events", "gitlab.events", 21}
+	}
+	return difference{}
 }
 
 // owned compares the ids of group and project; one of those that are listed is enough.

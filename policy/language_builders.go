@@ -29,11 +29,12 @@ type CircleCI struct {
 	Definitions  []string `yaml:"definitions,required"` // ids of its pipeline definitions
 }
 
-// Tekton is what provenance by Tekton Chains must say besides. One key signs for every tenant of a cluster, so that
-// namespaces or service accounts must tell them apart.
+// Tekton is what provenance by Tekton Chains must say besides. One key signs for every tenant of a cluster: namespaces
+// tell them apart, or trusted tasks alone and the source that they cloned make it matter less who ran them. One of the
+// two is required.
 type Tekton struct {
-	Namespaces      []Pattern   `yaml:"namespaces"`      // in which the run may have been
-	ServiceAccounts []Pattern   `yaml:"serviceAccounts"` // under which
+	Namespaces      []Pattern   `yaml:"namespaces"`      // in which the run may have been; "*" alone asks nothing, for a cluster of one tenant
+	ServiceAccounts []Pattern   `yaml:"serviceAccounts"` // under which; every namespace may have one of the name
 	Tasks           *Tasks      `yaml:"tasks"`           // that may be part of it
 	SourceFrom      *SourceFrom `yaml:"sourceFrom"`      // which task's results name the source; else what Chains itself records as inputs
 }
@@ -41,6 +42,7 @@ type Tekton struct {
 // Tasks says which tasks a pipeline may consist of.
 type Tasks struct {
 	Trusted []Pattern `yaml:"trusted,required"`        // bundles or repositories of definitions: quay.io/acme/tasks/**; each must be named by digest or commit
+	Commits []string  `yaml:"commits"`                 // of repositories, at which their tasks may be: without it bundles only
 	Others  Others    `yaml:"others" default:"refuse"` // refuse (default), or allow those that produce no image
 }
 
@@ -53,17 +55,18 @@ const (
 	OthersAllowed Others = "allow"
 )
 
-// SourceFrom names the results of a task that say what was built.
+// SourceFrom names the results of a task that say what was built. Whatever else of the run names a source must name the
+// same. They are the builder's word where that task is trusted and no others take part; else the tenant's.
 type SourceFrom struct {
 	Task   string `yaml:"task,required"`   // name of the task in the pipeline: clone-repository
 	URL    string `yaml:"url,required"`    // its result with the URL: url
 	Commit string `yaml:"commit,required"` // its result with the commit: commit
 }
 
-// CloudBuild is what provenance by Google Cloud Build must say besides.
+// CloudBuild is what provenance by Google Cloud Build must say besides: Google's keys sign for every project of the world.
 type CloudBuild struct {
-	Projects []string `yaml:"projects"` // Google Cloud projects in which it may have been built
-	Triggers []string `yaml:"triggers"` // triggers that may have started it, by id or name; absent fails
+	Projects []string `yaml:"projects"` // Google Cloud projects in which it may have been built; required unless triggers are ids. "*" alone asks nothing: builds of SLSA v0.1 name none
+	Triggers []string `yaml:"triggers"` // triggers that may have started it, by id, or by name within projects; absent fails
 }
 
 // BuildKit is what provenance by BuildKit must say besides, under the identity that signed its attestation manifest.

@@ -17,7 +17,7 @@ func (g *group) block(path string, b *learnedBuilder) {
 		g.tekton(path, b)
 	case known == "BuildKit":
 		if slices.ContainsFunc(b.said, func(s exhibit) bool {
-			return len(s.provenance.Tasks) == 0 || slices.Contains(s.provenance.Notes, "mode=min")
+			return len(s.provenance.Tasks) == 0 || s.provenance.Mode == modeMin
 		}) {
 			g.leave("%s.buildkit: mode=min, which does not tell the steps", path)
 			return
@@ -55,9 +55,9 @@ func (g *group) cloudBuild(path string, b *learnedBuilder) {
 	if len(block.Triggers) == 0 {
 		g.leave("%s.gcb.triggers: the provenance names none", path)
 	}
-	if len(block.Projects)+len(block.Triggers) == 0 {
-		g.leave("%s.gcb: REVIEW: the key signs for every project of the world, and only the source tells them apart", path)
-		return
+	if len(block.Projects) == 0 && (len(block.Triggers) == 0 || !block.byID()) {
+		block.Projects = []string{string(anyNamespace)}
+		g.because(path+".gcb.projects", "REVIEW: the key signs for every project of the world, and only the source tells them apart")
 	}
 	b.CloudBuild = &block
 }
@@ -70,7 +70,11 @@ func (s exhibit) tekton() *Tekton {
 		return nil
 	}
 	var trusted []Pattern
+	var commits []string
 	for _, t := range p.Tasks {
+		if stemma.IsCommit(t.Digest) && !slices.Contains(commits, t.Digest) && len(commits) <= maxListed {
+			commits = append(commits, t.Digest)
+		}
 		if len(trusted) > maxListed {
 			return &Tekton{} // nobody reviews so many
 		}
@@ -80,7 +84,7 @@ func (s exhibit) tekton() *Tekton {
 	}
 	out := &Tekton{}
 	for _, others := range []Others{OthersAllowed, OthersRefused} {
-		with := Tekton{Tasks: &Tasks{Trusted: trusted, Others: others}}
+		with := Tekton{Tasks: &Tasks{Trusted: trusted, Commits: commits, Others: others}}
 		if len(trusted) > 0 && with.takes(s) {
 			out = &with // the tighter one, if it does
 		}
@@ -124,20 +128,22 @@ func (g *group) tekton(path string, b *learnedBuilder) {
 	if len(block.Namespaces) == 0 {
 		g.leave("%s.tekton.namespaces: the provenance names none in the words of Chains itself", path)
 	}
-	if len(block.Namespaces)+len(block.ServiceAccounts) == 0 {
-		g.leave("%s.tekton: REVIEW: the key signs for every tenant of the cluster, and neither namespace nor account tells them apart", path)
-	}
 	n, tasks, chains := b.images(), tally{}, b.said[0].chains
 	if chains.Tasks == nil {
 		g.leave("%s.tekton.tasks: no pinned task says that it built the image, or one that is not pinned does", path)
 	} else {
+		commits := tally{}
 		for _, s := range b.said {
 			for _, t := range s.chains.Tasks.Trusted {
 				tasks.add(string(t), s.image)
 			}
+			for _, c := range s.chains.Tasks.Commits {
+				commits.add(c, s.image)
+			}
 		}
-		block.Tasks = &Tasks{Trusted: patterns(tasks.values()), Others: chains.Tasks.Others}
+		block.Tasks = &Tasks{Trusted: patterns(tasks.values()), Commits: commits.values(), Others: chains.Tasks.Others}
 		g.all(path+".tekton.tasks.trusted", "tasks that are pinned,", tasks, tasks.values())
+		g.all(path+".tekton.tasks.commits", "commits of their definitions,", commits, commits.values())
 		g.because(path+".tekton.tasks.others", "%s", g.of("tasks that are not pinned, of which none claims an image,", n))
 		if block.Tasks.Others == OthersRefused {
 			g.because(path+".tekton.tasks.others", "%s", g.of("every task is pinned,", n))
@@ -148,9 +154,11 @@ func (g *group) tekton(path string, b *learnedBuilder) {
 			g.because(path+".tekton.sourceFrom."+key, "%s", g.of("results of a trusted task", n))
 		}
 	}
-	if len(block.Namespaces)+len(block.ServiceAccounts) > 0 || block.Tasks != nil {
-		b.Tekton = &block
+	if len(block.Namespaces) == 0 && !block.proven() {
+		block.Namespaces = []Pattern{anyNamespace}
+		g.because(path+".tekton.namespaces", "REVIEW: the key signs for every tenant of the cluster, and nothing in the words of Chains tells them apart")
 	}
+	b.Tekton = &block
 }
 
 // takes reports whether the tasks of a run are accepted.

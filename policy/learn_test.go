@@ -217,6 +217,7 @@ func TestLearn(t *testing.T) {
           trusted:
             - github.com/acme/tasks/build/Image.yaml
             - quay.io/acme/tasks/git-clone
+          commits: [`+commitOfBuilder+`]
           others: refuse
         sourceFrom:
           task: clone
@@ -232,12 +233,9 @@ func TestLearn(t *testing.T) {
           trusted:
             - github.com/acme/tasks/build/Image.yaml
             - quay.io/acme/tasks/git-clone
+          commits: [`+commitOfBuilder+`]
           others: allow
-        sourceFrom:
-          task: clone
-          url: url
-          commit: commit
-`, "          commit: commit\n      level: 2\n", "          commit: commit\n", "    refs: [refs/tags/v2.0.0]\n", "", "saidBy: certificate", "saidBy: builder")},
+`, "          others: allow\n      level: 2\n", "          others: allow\n", "    refs: [refs/tags/v2.0.0]\n", "", "saidBy: certificate", "saidBy: tenant")},
 		{"Cloud Build", one(clouded), strings.Split(learnedBy(t, "keys", key+`"https://cloudbuild.googleapis.com/GoogleHostedWorker"
       level: 2
       gcb:

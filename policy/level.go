@@ -2,7 +2,6 @@ package policy
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"stemma"
@@ -53,7 +52,7 @@ func Assess(a *stemma.Attestation, p *stemma.Provenance) Assessment {
 	if p.Author != stemma.SaidByBuilder {
 		out.Missing = append(out.Missing, isolation(a))
 	}
-	if slices.Contains(p.Notes, "mode=min") {
+	if p.Mode == modeMin || p.Mode == "" && p.Known == "BuildKit" {
 		// "externalParameters … MUST be complete at SLSA Build L3."
 		out.Missing = append(out.Missing, "L3 needs all external parameters: with mode=min BuildKit leaves most of them out")
 	}

@@ -138,6 +138,11 @@ func TestDrawnSets(t *testing.T) {
 				if j < 0 || before.Waivers[j].Ignored != "" || !slices.Contains(before.Waivers[j].Rules, f.Rule) || before.Waivers[j].Policy != f.Policy || was == stemma.Pass {
 					t.Fatalf("%s is waived by nothing that says so: %+v", f.Rule, before.Waivers)
 				}
+			case strings.HasSuffix(f.Rule, ".whole") && (was == "" || badness(f.Outcome) < badness(was)):
+				// What one piece of evidence must meet as a whole is then all but what is waived.
+				if !slices.ContainsFunc(before.Waivers, func(w stemma.WaiverRef) bool { return w.Policy == f.Policy && w.Ignored == "" }) {
+					t.Fatalf("%s turns from %s to %s, and nothing is waived", f.Rule, was, f.Outcome)
+				}
 			case was != f.Outcome:
 				t.Fatalf("a waiver turns %s from %s to %s", before.Findings[i].Rule, was, f.Outcome)
 			}

@@ -592,10 +592,13 @@ func TestReg_C19_delegator(t *testing.T) {
 		return func(e *stemma.Evidence) { e.Provenance[0].Delegate = id }
 	}
 	named := change(t, f0Policy, "      github:\n", "      id: "+inner+"\n      github:\n")
+	bySubject := builtBy("oidc: {issuer: \"" + GitHubIssuer + "\", subject: \"" + trustedSAN + "\"}")
 	allowed(t, evaluate(t, f0Policy))
+	allowed(t, evaluate(t, bySubject))
 	allowed(t, evaluate(t, named, delegated(inner)))
 	for name, d := range map[string]*stemma.Decision{
 		"unnamed":  evaluate(t, f0Policy, delegated(inner)),
+		"subject":  evaluate(t, bySubject, delegated(inner)),
 		"another":  evaluate(t, named, delegated("https://github.com/evil/tool/.github/workflows/build.yml@refs/tags/v1.0.0")),
 		"its ref":  evaluate(t, named, delegated("https://github.com/acme/tool/.github/workflows/build.yml@refs/heads/x")),
 		"its case": evaluate(t, named, delegated("https://github.com/ACME/tool/.github/workflows/build.yml@refs/tags/v1.0.0")),

@@ -97,6 +97,8 @@ type judgement struct {
 	counted     []*bill // SBOMs that count
 	signed      map[*stemma.Attestation][]signatory
 	cells       []result // of the rules that judge each provenance, over all candidates
+	each        []string // ids of those rules, in the same order
+	waived      []string // ids of rules that are waived for the image
 }
 
 // candidate is an authenticated provenance about this very image, judged as the work of one builder. A signer that fits

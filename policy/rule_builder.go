@@ -226,12 +226,13 @@ func (j *judgement) identify(a *stemma.Attestation, p *stemma.Provenance, writes
 			}
 		}
 		// A key speaks only for the builder.id that the policy gives it (SLSA: roots of trust map a key to a builder.id).
-		got := view.Value(stemma.FieldBuilder)
-		if b.GitHub != nil && b.Internal == nil {
-			// A delegator signs for whoever calls it; who that is, the policy must name (threats C19).
+		// A delegator signs for whoever calls it; who that is, the policy must name, however it writes the delegator's own
+		// name (threats C19).
+		got, delegated := view.Value(stemma.FieldBuilder), view.Delegate != "" || b.GitHub != nil && b.Internal == nil
+		if delegated {
 			got = view.Delegate
 		}
-		if c.accepted() && (b.ID != "" || b.GitHub != nil && b.Internal == nil) && got != b.ID {
+		if c.accepted() && (b.ID != "" || delegated) && got != b.ID {
 			c.away = difference{stemma.ReasonBuilder, "builder.id " + quoteEmpty(got), "builder.id " + b.ID, "id", 30}
 		}
 		if c.accepted() {

@@ -171,16 +171,22 @@ func provenanceWhole() Rule {
 	}
 }
 
-// checkWhole asks that the same provenance, judged as the work of the same builder, passes all rules. With one candidate
-// there is nothing to mix, and where a rule fails for all of them, that says it.
+// checkWhole asks that the same provenance, judged as the work of the same builder, passes all rules but those that are
+// waived. With one candidate there is nothing to mix, and where a rule fails for all of them, that says it.
 func checkWhole(j *judgement) result {
-	if len(j.candidates) < 2 || slices.ContainsFunc(j.cells, func(r result) bool { return badness(r.outcome) == 2 }) {
+	worse := func(results []result, than int) bool {
+		for i, r := range results {
+			if badness(r.outcome) > than && !slices.Contains(j.waived, j.each[i]) {
+				return true
+			}
+		}
+		return false
+	}
+	if len(j.candidates) < 2 || worse(j.cells, 1) {
 		return result{outcome: stemma.NotApplicable}
 	}
 	atMost := func(worst int) func(*candidate) bool {
-		return func(c *candidate) bool {
-			return !slices.ContainsFunc(c.results, func(r result) bool { return badness(r.outcome) > worst })
-		}
+		return func(c *candidate) bool { return !worse(c.results, worst) }
 	}
 	nearest := j.candidates[0]
 	if j.enough(atMost(0)) {
@@ -191,8 +197,8 @@ func checkWhole(j *judgement) result {
 		worst = 1
 	}
 	for _, c := range j.candidates {
-		for _, r := range c.results {
-			if atMost(worst)(c) && badness(r.outcome) == worst {
+		for i, r := range c.results {
+			if atMost(worst)(c) && badness(r.outcome) == worst && !slices.Contains(j.waived, j.each[i]) {
 				r.detail = "each requirement is met by some provenance, and all of them by none; this is what the nearest one lacks"
 				r.fix = ""
 				return r

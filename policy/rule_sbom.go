@@ -426,7 +426,7 @@ func sbomWhole() Rule {
 	}
 }
 
-// checkBillWhole asks that the same SBOM meets all requirements, those that compare it with provenance beside the same
+// checkBillWhole asks that the same SBOM meets all requirements that are not waived, those that compare it with provenance beside the same
 // provenance, and that one meets all of its own. With one of each there is nothing to mix, and where one fails for all of
 // them, that says it.
 func checkBillWhole(j *judgement) result {
@@ -438,7 +438,7 @@ func checkBillWhole(j *judgement) result {
 	var all []reading
 	compared := false
 	for _, rule := range bomRules() {
-		if r, ok := readings()[rule.ID]; ok && r.asked(j.spec.SBOM) {
+		if r, ok := readings()[rule.ID]; ok && r.asked(j.spec.SBOM) && !slices.Contains(j.waived, rule.ID) {
 			all, compared = append(all, r), compared || r.with != nil
 		}
 	}

@@ -168,6 +168,21 @@ func (s *Set) standing(w *waiver, at stemma.Situation) (approved, ignored string
 	return approved, ignored
 }
 
+// waived lists the rules of each policy that are waived for the image. What is to be met by one piece of evidence as a
+// whole is then all but these: neither may a waiver keep evidence from being held together in what it does not waive, nor
+// ask of the whole what it waives of the part.
+func (s *Set) waived(image stemma.Image, at stemma.Situation) map[string][]string {
+	out := map[string][]string{}
+	for _, w := range s.waivers {
+		if w.about(image) {
+			if _, ignored := s.standing(w, at); ignored == "" {
+				out[w.spec.Policy] = append(out[w.spec.Policy], w.spec.Rules...)
+			}
+		}
+	}
+	return out
+}
+
 // waive gives what is not met and waived its outcome, and says what became of each waiver about the image. Each rule is
 // judged by itself: two waivers together grant what each of them says and no more (GHSA-gg4x).
 func (s *Set) waive(d *stemma.Decision) {

@@ -227,3 +227,46 @@ func TestReg_E09_scope(t *testing.T) {
 		t.Error("a waiver changed the set")
 	}
 }
+
+// A waiver of one rule neither lets parts of several provenances stand for one in what it does not waive, nor asks of the
+// whole what it waives of the part.
+func TestWaiverAndWhole(t *testing.T) {
+	two := change(t, f0Policy, "      level: 3\n", `      level: 3
+    lab:
+      github:
+        workflow: trusted/builders/.github/workflows/build.yml
+        workflowRefs: ["refs/tags/v1.*"]
+      level: 1
+`, "by: [release]", "by: [release, lab]")
+	set := func(text string, changes ...string) *Set {
+		return load(t, text+strings.Replace(waiverSet, "PEM", `"`+pem1+`"`, 1), waiverOf("w", changes...))
+	}
+	branch := byCertificate(stemma.FieldRef, "refs/heads/x")
+	strange := func(e *stemma.Evidence) { // release refuses the event, and lab has no level
+		byCertificate(stemma.FieldTrigger, "pull_request_target")(e)
+		e.Attestations[0].Signer.Claims[stemma.ClaimBuildTrigger] = "pull_request_target"
+	}
+	timeless := func(e *stemma.Evidence) { e.Attestations[0].SignedAt = nil }
+	for _, c := range []struct {
+		name    string
+		set     *Set
+		changes []func(*stemma.Evidence)
+		want    stemma.Verdict
+		whole   stemma.Outcome
+	}{
+		{"waived and met besides", set(two), []func(*stemma.Evidence){branch}, stemma.Allow, stemma.Pass},
+		{"waived, and the rest is met by halves", set(two), []func(*stemma.Evidence){branch, strange}, stemma.Deny, stemma.Fail},
+		{"the rest is met by halves", set(two), []func(*stemma.Evidence){strange}, stemma.Deny, stemma.Fail},
+		{"waived and unknown", set(two, "source.ref", "provenance.age"), []func(*stemma.Evidence){timeless}, stemma.Allow, stemma.Pass},
+		{"unknown and not waived", set(two), []func(*stemma.Evidence){timeless}, stemma.Undetermined, stemma.Unknown},
+	} {
+		e := f0()
+		for _, change := range c.changes {
+			change(e)
+		}
+		d := Evaluate(c.set, e, endorsed(c.set, leads()))
+		if f := finding(t, d, "provenance.whole"); d.Verdict != c.want || f.Outcome != c.whole {
+			t.Errorf("%s: %s", c.name, render(d))
+		}
+	}
+}

@@ -298,10 +298,10 @@ func TestCloudBuildControls(t *testing.T) {
 		block, rule, want string
 		verdict           stemma.Verdict
 	}{
-		{"triggers: [Tag]", "builder.trigger", "pass", stemma.Allow},
-		{"triggers: [release, Tag]", "builder.trigger", "pass", stemma.Allow},
-		{"triggers: [tag]", "builder.trigger", "fail trigger", stemma.Deny},
-		{"triggers: [v39]", "builder.trigger", "fail trigger", stemma.Deny},
+		{`projects: ["*"], triggers: [Tag]`, "builder.trigger", "pass", stemma.Allow},
+		{`projects: ["*"], triggers: [release, Tag]`, "builder.trigger", "pass", stemma.Allow},
+		{`projects: ["*"], triggers: [tag]`, "builder.trigger", "fail trigger", stemma.Deny},
+		{`projects: ["*"], triggers: [v39]`, "builder.trigger", "fail trigger", stemma.Deny},
 		{"projects: [gosst-scare-sandbox]", "builder.namespace", "fail not-stated", stemma.Deny},
 	} {
 		text := strings.Replace(gcbPolicy(t), `GoogleHostedWorker@v0.3"}`, `GoogleHostedWorker@v0.3", gcb: {`+c.block+`}}`, 1)

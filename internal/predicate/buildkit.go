@@ -67,11 +67,8 @@ func (r *reader) buildkitV02(b build) {
 // local one it knows only what the client tells.
 func (r *reader) buildkit(b buildkit) {
 	max := !absent(b.config) || b.told.Bool()
-	if max {
-		r.note("mode=max")
-	} else {
-		r.note("mode=min")
-	}
+	r.out.Mode = map[bool]string{true: "max", false: "min"}[max]
+	r.note("mode=%s", r.out.Mode)
 	// The client chooses builder.id; buildx in GitHub Actions sends the URL of the run, which is no builder.
 	if id := b.builderID.Text(); strings.Contains(id, "/actions/runs/") {
 		r.run(id, r.tenant(), b.builderID.Pointer())

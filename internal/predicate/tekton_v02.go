@@ -21,8 +21,11 @@ func (r *reader) tektonV02(b build) {
 		for _, e := range tasks.Elems() {
 			t.taskV02(e, e.At("invocation", "configSource"))
 		}
+		t.out.TasksReported, t.out.ResultsReported = stemma.ReportedAll, stemma.ReportedAll
 	} else if !absent(b.buildConfig.At("steps")) {
+		// The one task of a TaskRun is the one that built the image, whether its results are told or not.
 		t.taskV02(b.buildConfig, b.configSource)
+		t.out.TasksReported = stemma.ReportedAll
 	}
 
 	var found []candidate

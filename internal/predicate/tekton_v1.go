@@ -31,8 +31,20 @@ func (r *reader) tektonV1(b build) {
 	t.accountsV1(spec)
 	all := t.dependenciesV1(b)
 	t.configSource(b.external.At("buildConfigSource"))
+	runs := len(t.out.Tasks)
 	t.tasksV1(spec, all)
 	t.byproducts(b.byproducts)
+	// The run of each task that ran is there, with what it wrote, or none is. Without them the tasks are told by the
+	// specification only, which of a pipeline that was resolved elsewhere has none: its remote tasks are among the
+	// dependencies, those that stand in it are nowhere.
+	switch alone := !absent(spec.At("taskRef")) || !absent(spec.At("taskSpec")); {
+	case runs > 0 && !alone && strings.HasSuffix(b.buildType, "/slsa-tekton"):
+		t.out.TasksReported, t.out.ResultsReported = stemma.ReportedAll, stemma.ReportedAll
+	case alone, !absent(spec.At("pipelineSpec")):
+		t.out.TasksReported = stemma.ReportedAll
+	case len(t.out.Tasks) > 0:
+		t.out.TasksReported = stemma.ReportedSome
+	}
 	var found []candidate
 	for _, c := range gitDependencies(b) {
 		if c.name == "inputs/result" {
