@@ -2,12 +2,14 @@ package predicate
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
 	"stemma"
+	"stemma/stemmatest"
 )
 
 const (
@@ -473,5 +475,42 @@ func TestCorpusTekton(t *testing.T) {
 	}
 	if read < 6 {
 		t.Errorf("%d statements read", read)
+	}
+}
+
+// How much of the tasks is told depends on the form, and never on what a task writes.
+func TestTektonReported(t *testing.T) {
+	inline := change(t, chainsV1, `"pipelineRef": {"resolver": "git"}`, `"pipelineSpec": {"tasks": [{"name": "build", "taskSpec": {"steps": []}}]}`)
+	alone := change(t, chainsV1, `"pipelineRef": {"resolver": "git"}`, `"taskRef": {"resolver": "bundles"}`)
+	for _, c := range []struct {
+		name, kind, predicate string
+		tasks, results        stemma.Reported
+	}{
+		{"v0.2 with tasks", stemma.PredicateSLSAv02, konfluxV02, stemma.ReportedAll, stemma.ReportedAll},
+		{"v0.2 without", stemma.PredicateSLSAv02, change(t, konfluxV02, `"tasks": [`, `"rest": [`), "", ""},
+		{"v1, a pipeline from elsewhere", stemma.PredicateSLSAv1, chainsV1, stemma.ReportedSome, ""},
+		{"v1, a pipeline in the run", stemma.PredicateSLSAv1, inline, stemma.ReportedAll, ""},
+		{"v1, one task", stemma.PredicateSLSAv1, alone, stemma.ReportedAll, ""},
+		{"v1, one task with a result that is no image", stemma.PredicateSLSAv1, change(t, alone, `"metadata": {`, `"byproducts": [{"name": "taskRunResults/BASE_IMAGES", "content": "ImdvbGFuZzoxLjI0Ig=="}], "metadata": {`), stemma.ReportedAll, ""},
+	} {
+		p := mustRead(t, keySigner(), c.kind, c.predicate)
+		if p.TasksReported != c.tasks || p.ResultsReported != c.results {
+			t.Errorf("%s: tasks %q, results %q, want %q, %q", c.name, p.TasksReported, p.ResultsReported, c.tasks, c.results)
+		}
+	}
+	for mode, want := range map[string]stemma.Reported{"slsa": stemma.ReportedSome, "slsa-tekton": stemma.ReportedAll} {
+		r := stemmatest.Chains{Repository: "https://github.com/acme/app", Commit: stemmatest.Commit("x"), Pipelines: "https://github.com/acme/pipelines", Tasks: "quay.io/acme"}
+		s := r.V1(stemma.ResourceDescriptor{Name: "x", Digest: map[string]string{"sha256": sum}})
+		if mode == "slsa-tekton" {
+			s = r.V1Runs(stemma.ResourceDescriptor{Name: "x", Digest: map[string]string{"sha256": sum}})
+		}
+		data, err := json.Marshal(s.Predicate)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := mustRead(t, keySigner(), stemma.PredicateSLSAv1, string(data))
+		if p.TasksReported != want || (p.ResultsReported == stemma.ReportedAll) != (want == stemma.ReportedAll) {
+			t.Errorf("%s: tasks %q, results %q", mode, p.TasksReported, p.ResultsReported)
+		}
 	}
 }
