@@ -77,7 +77,7 @@ func (c *checker) approvals(p *loaded) {
 			c.fail(at, "remove it", "this policy does not judge provenance, so nothing can disagree")
 			return
 		}
-		known := []string{"repository", "commit", "run", "builder"}
+		known := []string{"repository", "commit", "ref", "run", "builder"}
 		for j, on := range d.On {
 			if !slices.Contains(known, on) {
 				c.fail(fmt.Sprintf("%s.on[%d]", at, j), suggestion(on, known), "%q is nothing that is compared", on)
@@ -87,6 +87,9 @@ func (c *checker) approvals(p *loaded) {
 		for j, name := range d.By {
 			if !slices.Contains(names, name) {
 				c.fail(fmt.Sprintf("%s.by[%d]", at, j), suggestion(name, names), "no builder named %q", name)
+			} else if p.builders[name].shared() {
+				// Whoever shares its key would be let off, and not those alone whom its block accepts.
+				c.fail(fmt.Sprintf("%s.by[%d]", at, j), "name a builder with an identity of its own", "%s signs for several, who could all say something else then", name)
 			}
 		}
 	}

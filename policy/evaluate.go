@@ -236,6 +236,9 @@ func (j *judgement) run() (findings []stemma.Finding, level stemma.Level) {
 			findings = append(findings, j.finding(rule, r))
 		}
 	}
+	if taken, _, _ := j.approval(); taken != nil {
+		return findings, 0 // nothing was asked of how it was built
+	}
 	return findings, j.decidedLevel()
 }
 

@@ -205,7 +205,12 @@ func distinctID(id stemma.Identity) string {
 		return "key\x00" + string(id.Key)
 	}
 	if w, ok := stemma.ParseWorkflow(id.Subject); ok {
-		return id.Issuer + "\x00" + foldOwner(w.Path)
+		// An enterprise may have an issuer of its own for the same repositories.
+		issuer := id.Issuer
+		if strings.HasPrefix(issuer, GitHubIssuer+"/") {
+			issuer = GitHubIssuer
+		}
+		return issuer + "\x00" + foldOwner(w.Path)
 	}
 	if project, file, _, ok := gitLabConfig(id.Issuer, id.Subject); ok {
 		// A project may be renamed to another case, and no two differ in case only.

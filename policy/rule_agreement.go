@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -67,6 +68,9 @@ func provenanceBuilders() Rule {
 				return j.dependent()
 			}
 			first := j.candidates[0]
+			if r := j.apart(); r != nil {
+				return *r
+			}
 			for _, c := range j.candidates[1:] {
 				same := distinctID(c.attestation.Signer) == distinctID(first.attestation.Signer)
 				if !c.accepted() && (first.accepted() || !same) && !j.acceptedElsewhere(c) && !j.mayDiffer(c, "builder") {
@@ -83,13 +87,50 @@ func provenanceBuilders() Rule {
 	}
 }
 
+// apart finds provenance by an accepted identity that was made as no builder of that identity may work: started by
+// another event, or on another machine. That the image has a good one, too, does not make it one.
+func (j *judgement) apart() *result {
+	held := map[stemma.Digest]bool{} // pieces that some name of provenance.by accepts under its controls
+	breaks := func(c *candidate) *result {
+		for i, r := range c.results {
+			if (j.each[i] == "builder.trigger" || j.each[i] == "builder.runner") && r.outcome == stemma.Fail {
+				return &r
+			}
+		}
+		return nil
+	}
+	for _, c := range j.candidates {
+		held[c.provenance.Bundle] = held[c.provenance.Bundle] || c.accepted() && breaks(c) == nil
+	}
+	if !slices.Contains(slices.Collect(maps.Values(held)), true) {
+		return nil // nothing is accepted, which rules of their own say
+	}
+	for _, c := range j.candidates {
+		if r := breaks(c); r != nil && c.accepted() && !held[c.provenance.Bundle] && !j.mayDiffer(c, "builder") {
+			return &result{
+				outcome: stemma.Fail, reason: r.reason, got: "also built by " + describe(c.attestation.Signer) + ": " + r.got, want: r.want,
+				proof: proof(c.attestation), path: r.path, cites: j.bundles(),
+			}
+		}
+	}
+	return nil
+}
+
 // checkAgreement compares all authenticated provenance, approved or not: a good one does not silence a bad one.
 func checkAgreement(j *judgement) result {
 	if len(j.candidates) == 0 {
 		return j.dependent()
 	}
-	for _, f := range []stemma.Field{stemma.FieldRepository, stemma.FieldCommit} {
-		if r := j.compare(f, func(c *candidate) string { return c.provenance.Value(f) }); r != nil {
+	for _, f := range []stemma.Field{stemma.FieldRepository, stemma.FieldCommit, stemma.FieldRef} {
+		if r := j.compare(f, func(c *candidate) string {
+			claim := c.provenance.Claims[f]
+			if f == stemma.FieldRef && (!strings.HasPrefix(claim.Value, "refs/") || claim.By.Rank() < stemma.SaidByBuilder.Rank() || c.provenance.Value(stemma.FieldCommit) != "") {
+				// A commit is what was built, by whatever branches and tags it may go; without one the ref is all there is. A
+				// short one stands for a branch and for a tag alike.
+				return ""
+			}
+			return claim.Value
+		}); r != nil {
 			return *r
 		}
 	}
@@ -134,7 +175,7 @@ func (j *judgement) compare(f stemma.Field, value func(*candidate) string) *resu
 func (j *judgement) mayDiffer(c *candidate, on string) bool {
 	return slices.ContainsFunc(j.spec.AllowDisagreement, func(d Disagreement) bool {
 		return slices.Contains(d.On, on) && slices.ContainsFunc(d.By, func(name string) bool {
-			return j.policy.builders[name].differs(c.attestation.Signer).reason == ""
+			return j.policy.builders[name].accepts(c.attestation.Signer)
 		})
 	})
 }

@@ -153,9 +153,20 @@ func (l inputList) check(j *judgement, c *candidate) result {
 	}, bad, fmt.Sprintf("%d of %s", len(bad), count(n, l.one)))
 }
 
-// isSource reports whether an input is the source itself, which source.repository judges.
+// isSource reports whether an input is the source itself, which source.repository judges. Another commit of the same
+// repository is another input: forges serve the commits of every fork under its name.
 func isSource(in *stemma.Input, p *stemma.Provenance) bool {
-	return in.Canonical != "" && in.Canonical == p.Value(stemma.FieldRepository)
+	if in.Canonical == "" || in.Canonical != p.Value(stemma.FieldRepository) {
+		return false
+	}
+	commit, other := p.Value(stemma.FieldCommit), false
+	for _, v := range in.Digest {
+		if commit != "" && v == commit {
+			return true
+		}
+		other = other || stemma.IsCommit(v)
+	}
+	return !other || commit == "" && in.Role == stemma.RoleSource
 }
 
 // matchesInput compares the one name of an input with a pattern. What has no single meaning has no name, and an empty

@@ -51,7 +51,9 @@ func grade(signer *stemma.Identity) stemma.Grade {
 		return foreign(w.Repository, signer)
 	}
 	project, ok := gitLabProject(signer)
-	if !ok {
+	if !ok || signer.Claims[stemma.ClaimBuildTrigger] == "merge_request_event" {
+		// The pipeline of a merge request runs the configuration that the merge request offers, in the name of the project
+		// that it is offered to: of a fork's, another project than the source, and none that the tenant cannot change.
 		return stemma.SaidByTenant
 	}
 	return foreign(project, signer)

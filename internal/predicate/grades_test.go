@@ -65,6 +65,8 @@ func TestGradesByIssuer(t *testing.T) {
 		{"GitLab, configuration of another project", other, stemma.SaidByBuilder},
 		{"GitLab, the project's own configuration", gitLabSigner(gitLabSAN), stemma.SaidByTenant},
 		{"GitLab, the project's own, in another spelling", gitLabSigner("https://gitlab.com/acme/app.git//.gitlab-ci.yml@refs/heads/main"), stemma.SaidByTenant},
+		{"GitLab, merge request of a fork", changed(other, stemma.ClaimBuildTrigger, "merge_request_event"), stemma.SaidByTenant},
+		{"GitLab, event that begins alike", changed(other, stemma.ClaimBuildTrigger, "merge_request_event2"), stemma.SaidByBuilder},
 		{"GitLab, source not stated", changed(other, stemma.ClaimSourceRepositoryURI, ""), stemma.SaidByTenant},
 		{"GitLab, signer not stated", changed(other, stemma.ClaimBuildSignerURI, ""), stemma.SaidByTenant},
 		{"GitLab, another top-level configuration", changed(other, stemma.ClaimBuildConfigURI, gitLabSAN), stemma.SaidByTenant},
