@@ -56,6 +56,18 @@ func DecodeJSON(data []byte, v any) error {
 	return p.document(func() error { return p.into(rv.Elem(), 0) })
 }
 
+// DecodeRecord decodes what this program wrote, an Evidence or a Situation, into v, a non-nil pointer. It is as strict as
+// DecodeJSON, and besides refuses names that are no field of v; times are RFC 3339. What is large in evidence, such as the
+// packages of an SBOM, it takes as long as encoding/json does; the document is bounded by MaxJSONBytes.
+func DecodeRecord(data []byte, v any) error {
+	rv := reflect.ValueOf(v)
+	if rv.Kind() != reflect.Pointer || rv.IsNil() {
+		return errors.New("decoding JSON: the target must be a non-nil pointer")
+	}
+	p := &jsonReader{data: data, record: true}
+	return p.document(func() error { return p.into(rv.Elem(), 0) })
+}
+
 // CheckJSON reports whether data is exactly one document that DecodeJSON would accept, whatever its shape.
 func CheckJSON(data []byte) error {
 	p := &jsonReader{data: data}
@@ -183,6 +195,7 @@ type jsonReader struct {
 	nodes  int
 	names  int // remembered now, to find duplicates
 	values int
+	record bool // what is read is of a closed format, and all its names are known
 	stream // where the document comes piece by piece
 }
 

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"time"
 )
 
 func (p *jsonReader) into(v reflect.Value, depth int) error {
@@ -40,6 +41,18 @@ func (p *jsonReader) into(v reflect.Value, depth int) error {
 			return p.fail("%v", err)
 		}
 		v.SetBytes(b)
+		return nil
+	case time.Time:
+		s, err := p.stringValue()
+		if err != nil {
+			return err
+		}
+		t, err := time.Parse(time.RFC3339Nano, s)
+		if err != nil {
+			p.pos = start
+			return p.fail("expected a time such as 2026-06-01T12:00:00Z, got %.40q", s)
+		}
+		v.Set(reflect.ValueOf(t))
 		return nil
 	}
 	switch v.Kind() {
@@ -99,7 +112,7 @@ func (p *jsonReader) slice(v reflect.Value, depth int) error {
 	}
 	out := reflect.MakeSlice(v.Type(), 0, 4)
 	err := p.array(depth, func(int) error {
-		if out.Len() >= maxJSONElements {
+		if out.Len() >= maxJSONElements && !p.record {
 			return p.limit("more than %d elements", maxJSONElements)
 		}
 		out = reflect.Append(out, reflect.Zero(v.Type().Elem()))
@@ -130,21 +143,40 @@ func (p *jsonReader) structure(v reflect.Value, depth int) error {
 	if p.peek() != '{' {
 		return p.fail("expected an object")
 	}
-	t := v.Type()
 	return p.object(depth, func(name string) error {
-		for i := range t.NumField() {
-			tag, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
-			switch {
-			case tag == "" || tag == "-":
-			case tag == name:
-				return p.into(v.Field(i), depth+1)
-			case strings.EqualFold(tag, name):
-				// encoding/json would take it for the field; other readers would not.
-				return p.fail("name %.80q differs from %q only in case", name, tag)
-			}
+		field, err := p.field(v, name)
+		switch {
+		case err != nil:
+			return err
+		case field.IsValid():
+			return p.into(field, depth+1)
+		case p.record:
+			return p.fail("unknown name %.80q", name)
 		}
 		return p.skip(depth + 1)
 	})
+}
+
+// field is the field of a name, of the struct itself or of one that is embedded in it; the zero Value when there is none.
+func (p *jsonReader) field(v reflect.Value, name string) (reflect.Value, error) {
+	t := v.Type()
+	for i := range t.NumField() {
+		f := t.Field(i)
+		tag, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		switch {
+		case tag == "" && f.Anonymous && f.Type.Kind() == reflect.Struct:
+			if inner, err := p.field(v.Field(i), name); err != nil || inner.IsValid() {
+				return inner, err
+			}
+		case tag == "" || tag == "-":
+		case tag == name:
+			return v.Field(i), nil
+		case strings.EqualFold(tag, name):
+			// encoding/json would take it for the field; other readers would not.
+			return reflect.Value{}, p.fail("name %.80q differs from %q only in case", name, tag)
+		}
+	}
+	return reflect.Value{}, nil
 }
 
 // DecodeBase64 decodes RFC 4648 section 4 base64 with padding, and refuses every other spelling of the same bytes:

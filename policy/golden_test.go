@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,12 +8,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
-
-	"stemma"
 )
 
-// TestCases judges every archive in testdata: policy.yaml, evidence.json and situation.json if the time matters, and
-// compares with want.txt. "go test ./policy -run TestCases -update" rewrites it.
+// TestCases runs every case in testdata. "go test ./policy -run TestCases -update" rewrites what they want.
 func TestCases(t *testing.T) {
 	names, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(names) < 20 {
@@ -22,42 +18,26 @@ func TestCases(t *testing.T) {
 	}
 	for _, name := range names {
 		t.Run(strings.TrimSuffix(filepath.Base(name), ".txtar"), func(t *testing.T) {
-			archive, err := txtar.ParseFile(name)
+			data, err := os.ReadFile(name)
 			if err != nil {
 				t.Fatal(err)
 			}
-			part := func(want string) *txtar.File {
-				for i := range archive.Files {
-					if archive.Files[i].Name == want {
-						return &archive.Files[i]
-					}
-				}
-				return &txtar.File{}
-			}
-			set, err := Load(File{Name: "policy.yaml", Data: part("policy.yaml").Data})
+			c, err := ParseCase(filepath.Base(name), data)
 			if err != nil {
 				t.Fatal(err)
 			}
-			var evidence stemma.Evidence
-			if err := json.Unmarshal(part("evidence.json").Data, &evidence); err != nil {
+			r, err := c.Run(nil)
+			if err != nil {
 				t.Fatal(err)
 			}
-			situation := now()
-			if data := part("situation.json").Data; data != nil {
-				if err := json.Unmarshal(data, &situation); err != nil {
-					t.Fatal(err)
-				}
-			}
-			got := render(Evaluate(set, &evidence, situation))
-			want := part("want.txt")
 			if *update {
-				want.Data = []byte(got)
-				if err := os.WriteFile(name, txtar.Format(archive), 0o644); err != nil {
+				if err := os.WriteFile(name, c.Format(r.Got), 0o644); err != nil {
 					t.Fatal(err)
 				}
+				return
 			}
-			if diff := cmp.Diff(string(want.Data), got); diff != "" {
-				t.Errorf("-want +got\n%s", diff)
+			if len(r.Problems) > 0 || !r.Exact {
+				t.Errorf("%s\n-want +got\n%s", r.Problems, cmp.Diff(r.Want, r.Got))
 			}
 		})
 	}

@@ -252,49 +252,7 @@ func allowed(t testing.TB, d *stemma.Decision) {
 }
 
 // render is the compact text of a decision in want.txt.
-func render(d *stemma.Decision) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "verdict %s, effect %s, level %d\n", d.Verdict, d.Effect, d.Level)
-	for _, p := range d.Policies {
-		fmt.Fprintf(&b, "policy %s, %s, by %s\n", p.Name, p.Mode, p.Why)
-	}
-	for _, f := range d.Findings {
-		fmt.Fprintf(&b, "%-8s%s", f.Outcome, f.Rule)
-		if f.Reason != "" {
-			fmt.Fprintf(&b, "  %s (%s)", f.Reason, f.Reason.Class())
-		}
-		if f.Platform != "" || f.Of != "" {
-			fmt.Fprintf(&b, "  [%s]", strings.TrimSpace(f.Platform+" "+f.Of.Short()))
-		}
-		if f.Advisory {
-			b.WriteString("  advisory")
-		}
-		b.WriteByte('\n')
-		for _, line := range []struct{ name, text string }{
-			{"got", f.Got}, {"want", f.Want}, {"detail", f.Detail}, {"where", f.Where}, {"fix", f.Fix},
-		} {
-			if line.text != "" && (f.Outcome != stemma.Pass || line.name == "got" || line.name == "detail") {
-				fmt.Fprintf(&b, "        %-7s %s\n", line.name, line.text)
-			}
-		}
-		for _, item := range f.Items {
-			fmt.Fprintf(&b, "        · %s\n", item)
-		}
-	}
-	for _, s := range d.NotRequired {
-		fmt.Fprintf(&b, "not required: %s\n", s)
-	}
-	for _, s := range d.Skipped {
-		fmt.Fprintf(&b, "skipped: %s\n", s)
-	}
-	for _, s := range d.NotFetched {
-		fmt.Fprintf(&b, "not fetched: %s\n", s)
-	}
-	if d.From != "" {
-		fmt.Fprintf(&b, "read from %s\n", d.From)
-	}
-	return b.String()
-}
+func render(d *stemma.Decision) string { return Outline(d) }
 
 func mustJSON(t testing.TB, v any) []byte {
 	t.Helper()

@@ -16,6 +16,7 @@ func (a *app) inspectCommand() *cobra.Command {
 	var flags collecting
 	var policies []string
 	var verbose bool
+	var record string
 	c := &cobra.Command{
 		Use:   "inspect IMAGE",
 		Short: "Show everything that is known about an image, and by whom it is said",
@@ -25,7 +26,8 @@ each place answered.`,
 		Example: `  stemma inspect ghcr.io/acme/api:1.8.2
   stemma inspect oci:./image --trusted-root trusted_root.json
   stemma inspect ghcr.io/acme/api:1.8.2 --policy policies/     # also what is signed with the keys that they trust
-  stemma inspect ghcr.io/acme/api@sha256:… -o json`,
+  stemma inspect ghcr.io/acme/api@sha256:… -o json
+  stemma inspect ghcr.io/acme/api:1.8.2 --policy policies/ --record cases/api.txtar   # a case for stemma policy test`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return &usageError{fmt.Errorf("inspect needs one image, got %d", len(args)), "stemma inspect ghcr.io/acme/api:1.8.2"}
@@ -37,9 +39,13 @@ each place answered.`,
 				return err
 			}
 			var set *policy.Set
+			var files []policyFile
 			if len(policies) > 0 {
 				var err error
-				if set, flags.signed, err = a.loadPolicies(c.Context(), &flags, policies); err != nil {
+				if files, err = a.findPolicies(c.Context(), &flags, policies); err == nil {
+					set, flags.signed, err = loaded(files)
+				}
+				if err != nil {
 					return err
 				}
 			}
@@ -55,6 +61,9 @@ each place answered.`,
 			if err != nil {
 				return interrupted(c.Context(), args[0], err)
 			}
+			if record != "" {
+				return a.record(record, args[0], files, evidence)
+			}
 			switch flags.output {
 			case "json":
 				return writeJSON(a.stdout, evidence)
@@ -69,6 +78,7 @@ each place answered.`,
 	flags.facts = true
 	c.Flags().Lookup("output").Usage = "text, json (the evidence) or facts (its normal form, for policy engines of your own)"
 	c.Flags().StringArrayVar(&policies, "policy", nil, "policy `FILE`, directory or oci://REPOSITORY@DIGEST under whose trust domains (keys, roots) evidence is verified; nothing is judged. Repeatable")
+	c.Flags().StringVar(&record, "record", "", "write the evidence as a test case `FILE.txtar`, with what --policy makes of it (stemma policy test)")
 	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "show dependencies, all sayings of a claim and full digests")
 	return c
 }
