@@ -76,3 +76,14 @@ func outlineFinding(b *strings.Builder, f *stemma.Finding) {
 }
 
 func indent(v any) ([]byte, error) { return json.MarshalIndent(v, "", " ") }
+
+// placeless is an outline without the places in policy files.
+func placeless(outline string) string {
+	var b strings.Builder
+	for line := range strings.Lines(outline) {
+		if !strings.HasPrefix(line, "        where   ") {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
+}

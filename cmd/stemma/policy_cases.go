@@ -258,8 +258,8 @@ func cover(rules map[policy.Requirement]*covered, name string, r *policy.CaseRes
 	}
 	for _, f := range r.Decision.Findings {
 		one := rules[policy.Requirement{Policy: f.Policy, Rule: f.Rule}]
-		if one == nil {
-			continue
+		if one == nil || f.Needs != "" {
+			continue // what it needs is what failed
 		}
 		switch f.Outcome {
 		case stemma.Pass:
@@ -325,7 +325,7 @@ func (a *app) printTested(r testReport, t *testRun, short bool) {
 	if t.coverage || short {
 		a.printCoverage(r)
 	}
-	fmt.Fprintf(a.stdout, "\n%d of %s pass\n", r.Passed, plural(len(r.Cases), "case"))
+	fmt.Fprintf(a.stdout, "\n%d of %s passed\n", r.Passed, plural(len(r.Cases), "case"))
 	if short {
 		fmt.Fprintf(a.stdout, "%d%% of the rules in force fail in some case, want %d%%\n", r.failing()*100/max(1, len(r.Coverage)), t.least)
 	}
