@@ -65,6 +65,10 @@ type Exploitability struct {
 	Digests       []Digest `json:"digests,omitempty"`       // digests of products
 	Status        string   `json:"status"`                  // not_affected, affected, fixed, under_investigation
 	Justification string   `json:"justification,omitempty"` // or impact statement
+	// Time is when this was said: by the statement's own word, or else the document's. Of a document that was changed since it
+	// was issued nobody knows which of its words are the new ones, so those that take a vulnerability out count as the old ones,
+	// and all others as the new ones. Zero: nobody says when.
+	Time time.Time `json:"time,omitzero"`
 }
 
 // VEX is a Vulnerability Exploitability eXchange document: OpenVEX, or CycloneDX with vulnerabilities.
@@ -72,7 +76,7 @@ type VEX struct {
 	Bundle     Digest           `json:"bundle"`
 	Format     string           `json:"format"` // "OpenVEX v0.2.0"
 	Author     string           `json:"author,omitempty"`
-	Time       time.Time        `json:"time,omitzero"`
+	Time       time.Time        `json:"time,omitzero"` // of the document; each statement has its own
 	Statements []Exploitability `json:"statements,omitempty"`
 }
 

@@ -65,7 +65,14 @@ func addScan(e *stemma.Evidence, name string, signer stemma.Identity, changes ..
 	e.Attestations, e.Scans = append(e.Attestations, a), append(e.Scans, s)
 }
 
+// addVEX adds a document whose statements have the document's time, but for those that have their own.
 func addVEX(e *stemma.Evidence, name string, signer stemma.Identity, at time.Time, s ...stemma.Exploitability) {
+	s = slices.Clone(s)
+	for i := range s {
+		if s[i].Time.IsZero() {
+			s[i].Time = at
+		}
+	}
 	e.Attestations = append(e.Attestations, about(name, "https://openvex.dev/ns", signer, `{}`))
 	e.VEX = append(e.VEX, stemma.VEX{Bundle: digest(name), Format: "OpenVEX v0.2.0", Time: at, Statements: s})
 }
@@ -357,6 +364,10 @@ func TestVEX(t *testing.T) {
 			}
 		})
 	}
+	saidOn := func(s stemma.Exploitability, at time.Time) stemma.Exploitability {
+		s.Time = at
+		return s
+	}
 	fixed, affected := says("fixed", one, []stemma.Digest{this}), says("affected", one, []stemma.Digest{this})
 	for name, c := range map[string]struct {
 		change func(*stemma.Evidence)
@@ -375,6 +386,28 @@ func TestVEX(t *testing.T) {
 			addVEX(e, "a", vendor(), hours(1), fixed)
 			addVEX(e, "b", vendor(), hours(2), affected)
 		}, true},
+		// The age of a document is not that of what it says.
+		"taken back since it was said, in a document that was updated": {func(e *stemma.Evidence) {
+			addVEX(e, "a", vendor(), hours(1), saidOn(fixed, hours(3)))
+			addVEX(e, "b", vendor(), hours(2), affected)
+		}, false},
+		"said since it was taken back, in a document that is older": {func(e *stemma.Evidence) {
+			addVEX(e, "a", vendor(), hours(3), saidOn(fixed, hours(1)))
+			addVEX(e, "b", vendor(), hours(1), saidOn(affected, hours(2)))
+		}, true},
+		"taken back, in a document that is older": {func(e *stemma.Evidence) {
+			addVEX(e, "a", vendor(), hours(2), fixed)
+			addVEX(e, "b", vendor(), hours(3), saidOn(affected, hours(1)))
+		}, false},
+		"both in one document": {func(e *stemma.Evidence) {
+			addVEX(e, "a", vendor(), hours(1), saidOn(fixed, hours(2)), saidOn(affected, hours(3)))
+		}, true},
+		"both in one document, the other way round": {func(e *stemma.Evidence) {
+			addVEX(e, "a", vendor(), hours(1), saidOn(fixed, hours(3)), saidOn(affected, hours(2)))
+		}, false},
+		"said in the future, and taken back": {func(e *stemma.Evidence) {
+			addVEX(e, "a", vendor(), hours(1), saidOn(fixed, hours(-24)), saidOn(affected, hours(2)))
+		}, false},
 		"by a stranger":  {func(e *stemma.Evidence) { addVEX(e, "a", keySigner("acme-kms", "intern"), hours(1), fixed) }, false},
 		"by the scanner": {func(e *stemma.Evidence) { addVEX(e, "a", scanner(), hours(1), fixed) }, false},
 		"taken back by strangers": {func(e *stemma.Evidence) {

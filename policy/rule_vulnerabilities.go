@@ -234,7 +234,6 @@ func checkVulnerable(j *judgement) result {
 // word is what an accepted signer says of vulnerabilities.
 type word struct {
 	stemma.Exploitability
-	at     time.Time
 	bundle stemma.Digest
 }
 
@@ -253,9 +252,13 @@ func (j *judgement) statements() map[string][]word {
 				continue
 			}
 			for _, s := range v.Statements {
+				if s.Time.Sub(j.at.At) > skew {
+					// It would be the last word for as long as it lies ahead: a time that cannot be is none.
+					s.Time = time.Time{}
+				}
 				for _, id := range s.IDs {
 					id = strings.ToUpper(id)
-					out[id] = append(out[id], word{s, v.Time, v.Bundle})
+					out[id] = append(out[id], word{s, v.Bundle})
 				}
 			}
 		}
@@ -282,7 +285,7 @@ func (j *judgement) excused(v stemma.Vulnerability, words map[string][]word) (bu
 		}
 	}
 	for _, y := range yes {
-		takenBack := slices.ContainsFunc(no, func(n word) bool { return y.at.IsZero() || n.at.IsZero() || !n.at.Before(y.at) })
+		takenBack := slices.ContainsFunc(no, func(n word) bool { return y.Time.IsZero() || n.Time.IsZero() || !n.Time.Before(y.Time) })
 		if !takenBack && (!ok || y.bundle < bundle) {
 			bundle, ok = y.bundle, true
 		}

@@ -156,7 +156,10 @@ func TestCycloneDXVEX(t *testing.T) {
 	const flaw = `"vulnerabilities": [{"id": "CVE-2026-1", "references": [{"id": "GHSA-1", "source": {"name": "x"}}], "analysis": {"state": "not_affected", "justification": "code_not_reachable", "detail": "d"},
 		"affects": [{"ref": "zlib"}]}], "dependencies"`
 	doc := change(t, cyclone16, `"dependencies"`, flaw)
-	good := stemma.Exploitability{IDs: []string{"CVE-2026-1", "GHSA-1"}, Products: []string{"pkg:deb/debian/zlib@1.3"}, Digests: []stemma.Digest{"sha256:" + hexA}, Status: "not_affected", Justification: "code_not_reachable"}
+	good := stemma.Exploitability{IDs: []string{"CVE-2026-1", "GHSA-1"}, Products: []string{"pkg:deb/debian/zlib@1.3"}, Digests: []stemma.Digest{"sha256:" + hexA}, Status: "not_affected", Justification: "code_not_reachable", Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	on := func(year int) func(*stemma.Exploitability) {
+		return func(x *stemma.Exploitability) { x.Time = time.Date(year, 2, 2, 3, 4, 5, 0, time.UTC) }
+	}
 	for _, c := range []struct {
 		name, old, new, err string
 		want                func(*stemma.Exploitability) // nil: no statement
@@ -174,6 +177,10 @@ func TestCycloneDXVEX(t *testing.T) {
 		{name: "of a range", old: `"ref": "zlib"}]}]`, new: `"ref": "zlib", "versions": [{"range": "vers:deb/<2", "status": "unaffected"}]}]}]`},
 		{name: "of this version, and it is affected", old: `"ref": "zlib"}]}]`, new: `"ref": "zlib", "versions": [{"version": "1.3", "status": "affected"}]}]}]`},
 		{name: "of this version, by default", old: `"ref": "zlib"}]}]`, new: `"ref": "zlib", "versions": [{"version": "1.3"}]}]}]`},
+		{name: "first issued", old: `"state"`, new: `"firstIssued": "2025-02-02T03:04:05Z", "state"`, want: on(2025)},
+		{name: "updated", old: `"state"`, new: `"firstIssued": "2024-02-02T03:04:05Z", "lastUpdated": "2025-02-02T03:04:05Z", "state"`, want: on(2025)},
+		{name: "updated after the document", old: `"state"`, new: `"lastUpdated": "2027-02-02T03:04:05Z", "state"`, want: on(2027)},
+		{name: "a time that is none", old: `"state"`, new: `"lastUpdated": "x", "state"`, err: `reading CycloneDX document: reading JSON (/vulnerabilities/0/analysis/lastUpdated): expected a time of RFC 3339, got "x"`},
 		{name: "no analysis", old: `"analysis": {"state": "not_affected", `, new: `"analysis": {`},
 		{name: "no analysis at all", old: `"analysis"`, new: `"opinion"`},
 		{name: "a state that is none", old: `"not_affected"`, new: `"NOT_AFFECTED"`, err: `reading CycloneDX document: reading JSON (/vulnerabilities/0): state "NOT_AFFECTED" of an analysis: want one of CycloneDX`},

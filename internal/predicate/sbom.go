@@ -102,6 +102,9 @@ func sbom(id stemma.Digest, family, wanted string, r io.Reader) (d Document, err
 	if vex != nil {
 		vex.Bundle, vex.Format, vex.Time = id, b.out.Format, b.out.Created
 		vex.Author = strings.Join(b.out.Authors, ", ")
+		for i := range vex.Statements {
+			date(&vex.Statements[i], b.out.Created, b.out.Created)
+		}
 	}
 	return Document{SBOM: b.out, VEX: vex}, nil
 }

@@ -95,11 +95,36 @@ func (v *vexReader) document(wanted string) error {
 	if version != "" {
 		v.out.Format += " v" + version
 	}
-	if v.out.Time = issued; updated.After(issued) {
-		v.out.Time = updated
+	v.out.Time = later(issued, updated)
+	for i := range v.out.Statements {
+		date(&v.out.Statements[i], issued, v.out.Time)
 	}
 	return nil
 }
+
+// later is the later of two times, of which the zero time is none.
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// date gives a statement without a time of its own that of its document: of its first issue where it takes a vulnerability
+// out, and of its last change otherwise. What was changed may be another statement, and an old word must not become the
+// last one by that.
+func date(x *stemma.Exploitability, issued, changed time.Time) {
+	switch {
+	case !x.Time.IsZero():
+	case excuses(x.Status):
+		x.Time = issued
+	default:
+		x.Time = changed
+	}
+}
+
+// excuses reports whether a status takes a vulnerability out.
+func excuses(status string) bool { return status == "not_affected" || status == "fixed" }
 
 // timeOf reads a time. One that is none is a breach of the format: what is later counts, and that must not be left open.
 func timeOf(s *stemma.JSONStream) (time.Time, error) {
@@ -112,6 +137,12 @@ func timeOf(s *stemma.JSONStream) (time.Time, error) {
 		return time.Time{}, s.Fail("expected a time of RFC 3339, got %.40q", text)
 	}
 	return t.UTC(), nil
+}
+
+// latest reads a time, and is the later of it and another.
+func latest(s *stemma.JSONStream, other time.Time) (time.Time, error) {
+	t, err := timeOf(s)
+	return later(other, t), err
 }
 
 // product is one product of a statement.
@@ -129,10 +160,12 @@ func (v *vexReader) statement() error {
 	x := stemma.Exploitability{}
 	var products []product
 	impact := ""
-	err := s.Object([]string{"vulnerability", "products", "status", "justification", "impact_statement"}, func(name string) (err error) {
+	err := s.Object([]string{"vulnerability", "timestamp", "last_updated", "products", "status", "justification", "impact_statement"}, func(name string) (err error) {
 		switch name {
 		case "vulnerability":
 			x.IDs, err = v.vulnerability()
+		case "timestamp", "last_updated":
+			x.Time, err = latest(s, x.Time)
 		case "products":
 			err = each(s, func() error {
 				p, err := v.product()
@@ -357,12 +390,14 @@ func (b *bill) cycloneVulnerability(x *boxes) error {
 				})
 			})
 		case "analysis":
-			err = s.Object([]string{"state", "justification", "detail"}, func(name string) (err error) {
+			err = s.Object([]string{"state", "justification", "detail", "firstIssued", "lastUpdated"}, func(name string) (err error) {
 				switch name {
 				case "state":
 					state, err = s.Text()
 				case "justification":
 					a.Justification, err = s.Text()
+				case "firstIssued", "lastUpdated":
+					a.Time, err = latest(s, a.Time)
 				default:
 					detail, err = s.Text()
 				}
@@ -473,8 +508,7 @@ func local(ref string) string {
 // that it names: of ranges, which are not compared, it says nothing.
 func (b *bill) cycloneAffected(a *analysis, one affected, known map[ref]*stemma.Component, image []stemma.Digest) {
 	c := known[refOf(local(one.ref))]
-	excuse := a.Status == "not_affected" || a.Status == "fixed"
-	if excuse && one.partly && (c == nil || !slices.Contains(one.versions, c.Version)) {
+	if excuses(a.Status) && one.partly && (c == nil || !slices.Contains(one.versions, c.Version)) {
 		b.note("an analysis of %s as %s is left out for %s: it is about some versions only", a.IDs[0], a.Status, one.ref)
 		return
 	}

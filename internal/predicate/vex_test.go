@@ -26,6 +26,7 @@ func readVEX020() stemma.VEX {
 		Statements: []stemma.Exploitability{{
 			IDs: []string{"CVE-2026-1", "GHSA-1"}, Products: []string{"pkg:oci/app@sha256%3A" + hexA, "pkg:oci/app", "pkg:deb/debian/zlib@1.3"},
 			Digests: []stemma.Digest{"sha256:" + hexB}, Status: "not_affected", Justification: "vulnerable_code_not_present",
+			Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
 		}},
 	}
 }
@@ -38,14 +39,31 @@ func TestOpenVEX(t *testing.T) {
 		return func(v *stemma.VEX) { v.Statements[0].Products, v.Statements[0].Digests = products, nil }
 	}
 	same := func(*stemma.VEX) {}
+	saidOn := func(year int) func(*stemma.VEX) {
+		return func(v *stemma.VEX) { v.Statements[0].Time = time.Date(year, 2, 2, 3, 4, 5, 0, time.UTC) }
+	}
 	for _, c := range []struct {
-		name, old, new, err string
-		want                func(*stemma.VEX)
+		name, old, new, old2, new2, err string
+		want                            func(*stemma.VEX)
 	}{
 		{name: "as it is", want: same},
 		{name: "updated", old: `"version": 1`, new: `"last_updated": "2026-02-02T03:04:05+01:00", "version": 1`, want: func(v *stemma.VEX) { v.Time = time.Date(2026, 2, 2, 2, 4, 5, 0, time.UTC) }},
 		{name: "updated before it was issued", old: `"version": 1`, new: `"last_updated": "2025-02-02T03:04:05Z", "version": 1`, want: same},
-		{name: "no time", old: `"timestamp": "2026-01-02T03:04:05Z", `, new: ``, want: func(v *stemma.VEX) { v.Time = time.Time{} }},
+		{name: "no time", old: `"timestamp": "2026-01-02T03:04:05Z", `, new: ``, want: func(v *stemma.VEX) { v.Time, v.Statements[0].Time = time.Time{}, time.Time{} }},
+		{name: "a time of its own, before the document's", old: `"status"`, new: `"timestamp": "2025-02-02T03:04:05Z", "status"`, want: saidOn(2025)},
+		{name: "a time of its own, after the document's", old: `"status"`, new: `"timestamp": "2027-02-02T03:04:05Z", "status"`, want: saidOn(2027)},
+		{name: "said again", old: `"status"`, new: `"timestamp": "2024-02-02T03:04:05Z", "last_updated": "2025-02-02T03:04:05Z", "status"`, want: saidOn(2025)},
+		{name: "said again before it was said", old: `"status"`, new: `"timestamp": "2025-02-02T03:04:05Z", "last_updated": "2024-02-02T03:04:05Z", "status"`, want: saidOn(2025)},
+		// What was changed in the document need not be this statement: a word that takes a vulnerability out is no newer for it.
+		{name: "updated, and a time of its own", old: `"version": 1`, new: `"last_updated": "2026-02-02T03:04:05Z", "version": 1`, old2: `"status"`, new2: `"timestamp": "2025-02-02T03:04:05Z", "status"`, want: func(v *stemma.VEX) {
+			saidOn(2025)(v)
+			v.Time = time.Date(2026, 2, 2, 3, 4, 5, 0, time.UTC)
+		}},
+		{name: "updated, and affected", old: `"version": 1`, new: `"last_updated": "2026-02-02T03:04:05Z", "version": 1`, old2: `"not_affected"`, new2: `"affected"`, want: func(v *stemma.VEX) {
+			v.Time = time.Date(2026, 2, 2, 3, 4, 5, 0, time.UTC)
+			v.Statements[0].Status, v.Statements[0].Time = "affected", v.Time
+		}},
+		{name: "a time of its own that is none", old: `"status"`, new: `"timestamp": "yesterday", "status"`, err: at + `(/statements/0/timestamp): expected a time of RFC 3339, got "yesterday"`},
 		{name: "no version in the context", old: "/ns/v0.2.0", new: "/ns", want: func(v *stemma.VEX) { v.Format = "OpenVEX" }},
 		{name: "a vulnerability by its address", old: `"name": "CVE-2026-1", `, new: ``, want: func(v *stemma.VEX) { v.Statements[0].IDs[0] = "https://nvd.nist.gov/vuln/detail/CVE-2026-1" }},
 		{name: "a vulnerability of v0.0.1", old: `{"@id": "https://nvd.nist.gov/vuln/detail/CVE-2026-1", "name": "CVE-2026-1", "aliases": ["GHSA-1"]}`, new: `"CVE-2026-1"`, want: func(v *stemma.VEX) { v.Statements[0].IDs = []string{"CVE-2026-1"} }},
@@ -90,6 +108,9 @@ func TestOpenVEX(t *testing.T) {
 		doc := openVEX020
 		if c.old != "" {
 			doc = change(t, doc, c.old, c.new)
+		}
+		if c.old2 != "" {
+			doc = change(t, doc, c.old2, c.new2)
 		}
 		kind := "https://openvex.dev/ns"
 		if c.name == "another version than promised" || c.name == "as it is" {
