@@ -196,7 +196,7 @@ type jsonReader struct {
 	names  int // remembered now, to find duplicates
 	values int
 	record bool // what is read is of a closed format, and all its names are known
-	stream // where the document comes piece by piece
+	stream      // where the document comes piece by piece
 }
 
 // jsonStep is one step of a pointer: a name, or an index in an array.

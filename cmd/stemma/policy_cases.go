@@ -142,7 +142,9 @@ func (a *app) testPolicies(c *cobra.Command, t *testRun, args []string) error {
 	for _, one := range rules {
 		r.Coverage = append(r.Coverage, *one)
 	}
-	slices.SortFunc(r.Coverage, func(x, y covered) int { return cmp.Or(strings.Compare(x.Policy, y.Policy), strings.Compare(x.Rule, y.Rule)) })
+	slices.SortFunc(r.Coverage, func(x, y covered) int {
+		return cmp.Or(strings.Compare(x.Policy, y.Policy), strings.Compare(x.Rule, y.Rule))
+	})
 	short := t.least > 0 && r.failing()*100 < t.least*len(r.Coverage) || t.least > 0 && len(r.Coverage) == 0
 	if short {
 		a.code = worse(a.code, exitRefuse)
