@@ -43,7 +43,7 @@ const MaxPackages = 200000
 // Vulnerability is one finding of a scan.
 type Vulnerability struct {
 	ID       string `json:"id"`
-	Severity string `json:"severity,omitempty"` // critical, high, medium, low, negligible or unknown; lower case
+	Severity string `json:"severity,omitempty"` // the worst that is said of it: critical, high, medium, low, negligible or unknown; lower case
 	Package  string `json:"package,omitempty"`  // package URL, or name and version
 	Fixed    string `json:"fixed,omitempty"`    // version that mends it
 }

@@ -17,7 +17,7 @@ type BOM struct {
 type Vulnerabilities struct {
 	By     By       `yaml:"by,required"`   // names of signers whose scans count
 	MaxAge Duration `yaml:"maxAge"`        // of the proven signing time, and of what the scan says of itself
-	None   []string `yaml:"none,required"` // severities of which there may be none: critical, high, medium, low, negligible, unknown
+	None   []string `yaml:"none,required"` // severities of which there may be none: critical, high, medium, low, negligible, unknown (nobody rates it in a way that is understood, so that it may be any of them)
 	VEX    []string `yaml:"vex"`           // names of signers whose word that a vulnerability does not affect the image counts
 }
 

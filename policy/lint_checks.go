@@ -169,6 +169,10 @@ func reachChecks() []Check {
 			"Only the builder saw what went in; anybody else describes what was found afterwards.", sbomSigner,
 		},
 		{
+			"lint.unknown-severity", SeverityAdvice, "vulnerabilities whose severity is unknown are passed over",
+			"What nobody has rated yet, or rates in a way that is not understood, may be critical: new vulnerabilities begin so.", unknownSeverity,
+		},
+		{
 			"lint.no-ids", SeverityAdvice, "the source is known by its name alone",
 			"A name is given away when an account is renamed or deleted, and whoever takes it builds under it.", noIDs,
 		},

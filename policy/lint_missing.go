@@ -76,6 +76,14 @@ func sbomSigner(l *linter) {
 	}
 }
 
+func unknownSeverity(l *linter) {
+	for _, p := range l.ways() {
+		if v := p.spec.Vulnerabilities; v != nil && !slices.Contains(v.None, "unknown") {
+			l.in(p, "vulnerabilities.none", "add unknown", "vulnerabilities of unknown severity are no matter to policy %s", p.name)
+		}
+	}
+}
+
 // noIDs is about one repository by its name, of which the certificates of its builders state the numbers.
 func noIDs(l *linter) {
 	for _, p := range l.ways() {

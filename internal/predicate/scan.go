@@ -2,9 +2,10 @@ package predicate
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -50,6 +51,8 @@ type scanReader struct {
 	targets int               // what trivy looked at
 	failed  bool              // a run of SARIF that says nothing
 	left    int               // findings that the scanner was told to leave out
+	odd     int               // severities that are not understood
+	oddity  string            // the first of them
 	rules   map[string]string // SARIF: severity by rule
 	ruled   []string          // SARIF: rule of each finding
 }
@@ -140,6 +143,9 @@ func (x *scanReader) finish(result bool) {
 	}
 	if x.left > 0 {
 		x.note("%d findings are left out by the scanner's own rules", x.left)
+	}
+	if x.odd > 0 {
+		x.note("%d severities are not understood, the first is %q", x.odd, x.oddity)
 	}
 	for i, rule := range x.ruled {
 		if severity := x.rules[rule]; severity != "" {
@@ -232,10 +238,10 @@ func (x *scanReader) listedMember(v *stemma.Vulnerability, to *severities, name 
 	s := x.json
 	if name == "severity" {
 		return each(s, func() error {
-			// Whatever the method is called, a word is a word and a number a CVSS score.
+			// Whatever the method is called, a word is a word, and a number or a vector is CVSS.
 			return s.Object([]string{"score"}, func(string) error {
 				score, err := x.scalar()
-				to.say(score)
+				x.rate(to, score)
 				return err
 			})
 		})
@@ -246,6 +252,16 @@ func (x *scanReader) listedMember(v *stemma.Vulnerability, to *severities, name 
 	}
 	v.ID = id
 	return err
+}
+
+// rate adds what a report says of how severe a finding is. What is not understood is told: it may have been the worst word.
+func (x *scanReader) rate(to *severities, text string) {
+	if to.say(text) {
+		return
+	}
+	if x.odd++; x.odd == 1 {
+		x.oddity = bounded(text)
+	}
 }
 
 // scalar reads a string or a number as text.
@@ -263,36 +279,73 @@ func (x *scanReader) trivyTarget() error {
 		if name != "Vulnerabilities" {
 			return each(s, func() error { x.left++; return nil })
 		}
-		return each(s, func() error {
-			var v stemma.Vulnerability
-			var purl, pkg, version, severity string
-			err := s.Object([]string{"VulnerabilityID", "PkgName", "PkgIdentifier", "InstalledVersion", "FixedVersion", "Severity"}, func(name string) (err error) {
-				switch name {
-				case "VulnerabilityID":
-					v.ID, err = s.Text()
-				case "PkgName":
-					pkg, err = s.Text()
-				case "InstalledVersion":
-					version, err = s.Text()
-				case "FixedVersion":
-					v.Fixed, err = s.Text()
-				case "Severity":
-					severity, err = s.Text()
-				default:
-					err = s.Object([]string{"PURL"}, func(string) error {
-						purl, err = s.Text()
-						return err
-					})
-				}
+		return each(s, x.trivyFinding)
+	})
+}
+
+func (x *scanReader) trivyFinding() error {
+	s := x.json
+	var v stemma.Vulnerability
+	var purl, pkg, version, severity string
+	var rated severities
+	err := s.Object([]string{"VulnerabilityID", "PkgName", "PkgIdentifier", "InstalledVersion", "FixedVersion", "Severity", "VendorSeverity", "CVSS"}, func(name string) (err error) {
+		switch name {
+		case "VulnerabilityID":
+			v.ID, err = s.Text()
+		case "PkgName":
+			pkg, err = s.Text()
+		case "InstalledVersion":
+			version, err = s.Text()
+		case "FixedVersion":
+			v.Fixed, err = s.Text()
+		case "Severity":
+			severity, err = s.Text()
+			x.rate(&rated, severity)
+		case "VendorSeverity", "CVSS":
+			err = x.trivyRatings(name, &rated)
+		default:
+			err = s.Object([]string{"PURL"}, func(string) error {
+				purl, err = s.Text()
 				return err
 			})
-			if err != nil {
-				return err
-			}
-			v.Package, v.Severity = scannedPackage(purl, pkg, version), severityWord(severity)
-			return x.found(v)
-		})
+		}
+		return err
 	})
+	if err != nil {
+		return err
+	}
+	v.Package, v.Severity = scannedPackage(purl, pkg, version), rated.String()
+	return x.found(v)
+}
+
+// trivyRatings reads what each of trivy's sources says: a number of its own from 0 (unknown) to 4 (critical), or scores of
+// CVSS.
+func (x *scanReader) trivyRatings(name string, to *severities) error {
+	if name == "VendorSeverity" {
+		var vendors map[string]json.RawMessage
+		err := x.json.Decode(&vendors)
+		for _, vendor := range slices.Sorted(maps.Keys(vendors)) {
+			word := name + " " + string(vendors[vendor])
+			if i := slices.Index([]string{"0", "1", "2", "3", "4"}, string(vendors[vendor])); i >= 0 {
+				word = []string{"unknown", "low", "medium", "high", "critical"}[i]
+			}
+			x.rate(to, word)
+		}
+		return err
+	}
+	var sources map[string]struct {
+		Old   json.RawMessage `json:"V2Score"`
+		Score json.RawMessage `json:"V3Score"`
+		New   json.RawMessage `json:"V40Score"`
+	}
+	err := x.json.Decode(&sources)
+	for _, source := range slices.Sorted(maps.Keys(sources)) {
+		said := sources[source]
+		x.rate(to, string(said.Score))
+		x.rate(to, string(said.New))
+		to.sayOld(string(said.Old))
+	}
+	return err
 }
 
 func scannedPackage(purl, name, version string) string {
@@ -305,9 +358,9 @@ func scannedPackage(purl, name, version string) string {
 func (x *scanReader) grypeMatch() error {
 	s := x.json
 	var v stemma.Vulnerability
-	var purl, pkg, version, severity string
+	var purl, pkg, version string
 	var fixed []string
-	var scores severities
+	var rated severities
 	err := s.Object([]string{"vulnerability", "artifact"}, func(name string) error {
 		if name == "artifact" {
 			return s.Object([]string{"name", "version", "purl"}, func(name string) (err error) {
@@ -327,17 +380,11 @@ func (x *scanReader) grypeMatch() error {
 			case "id":
 				v.ID, err = s.Text()
 			case "severity":
+				var severity string
 				severity, err = s.Text()
+				x.rate(&rated, severity)
 			case "cvss":
-				err = each(s, func() error {
-					return s.Object([]string{"metrics"}, func(string) error {
-						return s.Object([]string{"baseScore"}, func(string) error {
-							score, err := x.scalar()
-							scores.say(score)
-							return err
-						})
-					})
-				})
+				err = each(s, func() error { return x.grypeCVSS(&rated) })
 			default:
 				err = s.Object([]string{"versions"}, func(string) error {
 					return each(s, func() error {
@@ -355,11 +402,39 @@ func (x *scanReader) grypeMatch() error {
 	if err != nil {
 		return err
 	}
-	v.Package, v.Fixed = scannedPackage(purl, pkg, version), strings.Join(fixed, ", ")
-	if v.Severity = severityWord(severity); v.Severity == "" || v.Severity == "unknown" {
-		v.Severity = scores.String()
-	}
+	v.Package, v.Fixed, v.Severity = scannedPackage(purl, pkg, version), strings.Join(fixed, ", "), rated.String()
 	return x.found(v)
+}
+
+// grypeCVSS reads a score, or the vector where no score stands beside it.
+func (x *scanReader) grypeCVSS(to *severities) error {
+	s := x.json
+	var version, vector, score string
+	err := s.Object([]string{"version", "vector", "metrics"}, func(name string) (err error) {
+		switch name {
+		case "version":
+			version, err = s.Text()
+		case "vector":
+			vector, err = s.Text()
+		default:
+			err = s.Object([]string{"baseScore"}, func(string) error {
+				score, err = x.scalar()
+				return err
+			})
+		}
+		return err
+	})
+	switch {
+	case err != nil:
+		return err
+	case score == "":
+		score = vector
+	case strings.HasPrefix(version, "2"):
+		to.sayOld(score)
+		return nil
+	}
+	x.rate(to, score)
+	return nil
 }
 
 // grypeDescriptor reads how grype names itself and its database, whose age stands in one of two places by its version.
@@ -440,93 +515,30 @@ func (x *scanReader) sarifRun() error {
 
 func (x *scanReader) sarifRule() error {
 	s := x.json
-	id, score := "", ""
+	id := ""
+	var worst severities
 	err := s.Object([]string{"id", "properties"}, func(name string) (err error) {
 		if name == "id" {
 			id, err = s.Text()
 			return err
 		}
-		return s.Object([]string{"security-severity"}, func(string) error {
-			score, err = x.scalar()
+		return s.Object([]string{"security-severity", "tags"}, func(name string) error {
+			if name == "tags" {
+				return each(s, func() error {
+					tag, err := s.Text()
+					worst.say(tag) // most of them are about something else
+					return err
+				})
+			}
+			score, err := x.scalar()
+			x.rate(&worst, score)
 			return err
 		})
 	})
 	if err != nil || id == "" {
 		return err
 	}
-	var worst severities
 	worst.say(x.rules[id])
-	worst.say(score)
 	put(&x.rules, id, worst.String())
 	return nil
-}
-
-// severities collects what is said of how severe a vulnerability is: words, and scores for where there is no word. Of
-// several, the worst counts: whoever rates it lower may be right, and it is not for a reader to say.
-type severities struct{ word, score int }
-
-// ranks are the words of a severity, the least first.
-func ranks() []string {
-	return []string{"", "unknown", "negligible", "low", "medium", "high", "critical"}
-}
-
-func (v *severities) say(text string) {
-	if n := slices.Index(ranks(), severityWord(text)); n > v.word {
-		v.word = n
-	}
-	if n := slices.Index(ranks(), scored(text)); n > v.score {
-		v.score = n
-	}
-}
-
-func (v *severities) add(other severities) {
-	v.word, v.score = max(v.word, other.word), max(v.score, other.score)
-}
-
-// String is the worst word, the worst score where no word says anything, or "unknown".
-func (v severities) String() string {
-	switch {
-	case v.word > 1:
-		return ranks()[v.word]
-	case v.score > 0:
-		return ranks()[v.score]
-	}
-	return "unknown"
-}
-
-// severityWord is a scanner's word in those of this package, or "" for none. Moderate and important are Red Hat's.
-func severityWord(text string) string {
-	switch word := strings.ToLower(text); word {
-	case "critical", "high", "medium", "low", "negligible", "unknown":
-		return word
-	case "important":
-		return "high"
-	case "moderate":
-		return "medium"
-	case "none", "informational":
-		return "negligible"
-	}
-	return ""
-}
-
-// scored is a CVSS base score in words, by the ranges of CVSS v3.0 section 5, "Qualitative Severity Rating Scale", which
-// NVD uses (nvd.nist.gov/vuln-metrics/cvss): none 0.0, low 0.1-3.9, medium 4.0-6.9, high 7.0-8.9, critical 9.0-10.0.
-func scored(text string) string {
-	if text == "" || len(text) > 8 || strings.Trim(text, "0123456789.") != "" {
-		return ""
-	}
-	score, err := strconv.ParseFloat(text, 64)
-	switch {
-	case err != nil || score > 10:
-		return ""
-	case score >= 9:
-		return "critical"
-	case score >= 7:
-		return "high"
-	case score >= 4:
-		return "medium"
-	case score > 0:
-		return "low"
-	}
-	return "negligible"
 }

@@ -26,7 +26,7 @@ const scanList = `{
 func readScan() stemma.Scan {
 	return stemma.Scan{
 		Bundle: "sha256:00", Scanner: "pkg:github/acme/scanner 1.2", Database: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), Finished: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
-		Found: []stemma.Vulnerability{{ID: "CVE-2026-1", Severity: "medium"}},
+		Found: []stemma.Vulnerability{{ID: "CVE-2026-1", Severity: "critical"}},
 	}
 }
 
@@ -68,16 +68,28 @@ func TestScan(t *testing.T) {
 	const scores = `[{"method": "nvd", "score": "medium"}, {"method": "cvss_score", "score": "9.8"}]`
 	severity := func(s string) func(*stemma.Scan) { return func(x *stemma.Scan) { x.Found[0].Severity = s } }
 	same := func(*stemma.Scan) {}
+	odd := func(severity, note string) func(*stemma.Scan) {
+		return func(x *stemma.Scan) { x.Found[0].Severity, x.Notes = severity, []string{note} }
+	}
 	none := func(x *stemma.Scan) { x.Found = nil }
 	strange := unread("it is neither a list of in-toto, nor a report of trivy or grype, nor SARIF")
 	cases := []scanCase{
 		{name: "nothing found", old: result, new: `[]`, want: none},
-		{name: "of v0.1", old: result, new: `[{"vulnerability": {"id": "CVE-2026-1", "severity": [{"score": "medium"}]}}]`, want: same},
+		{name: "of v0.1", old: result, new: `[{"vulnerability": {"id": "CVE-2026-1", "severity": [{"score": "medium"}]}}]`, want: severity("medium")},
+		{name: "a lower word, and a score", old: `"medium"`, new: `"low"`, want: same},
+		{name: "a word, and a lower score", old: `"medium"`, new: `"critical"`, want: same},
+		{name: "a word in capitals with blanks", old: scores, new: `[{"score": " HIGH\n"}]`, want: severity("high")},
+		{name: "a score with a blank", old: scores, new: `[{"score": "9.8 "}]`, want: same},
 		{name: "a score", old: scores, new: `[{"method": "cvss_score", "score": "9.8"}]`, want: severity("critical")},
 		{name: "a score that is a number", old: scores, new: `[{"method": "cvss_score", "score": 5.2}]`, want: severity("medium")},
-		{name: "a score over all", old: scores, new: `[{"score": "11"}]`, want: severity("unknown")},
-		{name: "a score below all", old: scores, new: `[{"score": "-1"}]`, want: severity("unknown")},
-		{name: "a vector", old: scores, new: `[{"score": "CVSS:3.1/AV:N/AC:L"}]`, want: severity("unknown")},
+		{name: "a score over all", old: scores, new: `[{"score": "11"}]`, want: odd("unknown", `1 severities are not understood, the first is "11"`)},
+		{name: "a score below all", old: scores, new: `[{"score": "-1"}]`, want: odd("unknown", `1 severities are not understood, the first is "-1"`)},
+		{name: "a score of ten", old: scores, new: `[{"score": "9.8/10"}]`, want: odd("unknown", `1 severities are not understood, the first is "9.8/10"`)},
+		{name: "a vector", old: scores, new: `[{"score": "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:C/C:H/I:H/A:H"}]`, want: same},
+		{name: "a vector, and a lower word", old: scores, new: `[{"score": "low"}, {"score": "CVSS:3.0/AV:L/AC:L/PR:L/UI:N/S:U/C:H/I:H/A:H "}]`, want: severity("high")},
+		{name: "half a vector", old: scores, new: `[{"score": "CVSS:3.1/AV:N/AC:L"}]`, want: odd("unknown", `1 severities are not understood, the first is "CVSS:3.1/AV:N/AC:L"`)},
+		{name: "a vector of CVSS v4", old: scores, new: `[{"score": "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N"}]`, want: odd("unknown", `1 severities are not understood, the first is "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N"`)},
+		{name: "words of somebody else", old: scores, new: `[{"score": "Severe"}, {"score": "low"}, {"score": "bad"}]`, want: odd("low", `2 severities are not understood, the first is "Severe"`)},
 		{name: "two words", old: scores, new: `[{"score": "low"}, {"score": "HIGH"}]`, want: severity("high")},
 		{name: "a word that is not known, and a score", old: scores, new: `[{"score": "unknown"}, {"score": "0.1"}]`, want: severity("low")},
 		{name: "no severity", old: scores, new: `null`, want: severity("unknown")},
@@ -129,7 +141,17 @@ func TestScanTrivy(t *testing.T) {
 		},
 	}
 	runScan(t, vulnsV1, doc, good, []scanCase{
-		{name: "a word of somebody else", old: `"CRITICAL"`, new: `"worst"`, want: func(s *stemma.Scan) { s.Found[0].Severity = "unknown" }},
+		{name: "a word of somebody else", old: `"CRITICAL"`, new: `"worst"`, want: func(s *stemma.Scan) {
+			s.Found[0].Severity, s.Notes = "unknown", []string{`1 severities are not understood, the first is "worst"`}
+		}},
+		{name: "the distributor's low, and 9.8", old: `"Severity": "UNKNOWN"`, new: `"Severity": "LOW", "CVSS": {"nvd": {"V2Score": 10, "V3Vector": "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H", "V3Score": 9.8}, "redhat": {"V3Score": 5.6}}`, want: func(s *stemma.Scan) { s.Found[1].Severity = "critical" }},
+		{name: "CVSS v4", old: `"Severity": "UNKNOWN"`, new: `"Severity": "LOW", "CVSS": {"ghsa": {"V40Score": 8.2}}`, want: func(s *stemma.Scan) { s.Found[1].Severity = "high" }},
+		{name: "CVSS v2 alone, which has nothing worse than high", old: `"Severity": "UNKNOWN"`, new: `"Severity": "LOW", "CVSS": {"nvd": {"V2Score": 10}}`, want: func(s *stemma.Scan) { s.Found[1].Severity = "high" }},
+		{name: "CVSS v2 beside v3", old: `"Severity": "UNKNOWN"`, new: `"Severity": "LOW", "CVSS": {"nvd": {"V2Score": 7.2}, "ghsa": {"V3Score": 5.0}}`, want: func(s *stemma.Scan) { s.Found[1].Severity = "medium" }},
+		{name: "what another vendor says", old: `"Severity": "UNKNOWN"`, new: `"Severity": "LOW", "VendorSeverity": {"debian": 1, "nvd": 4}`, want: func(s *stemma.Scan) { s.Found[1].Severity = "critical" }},
+		{name: "what no vendor can say", old: `"Severity": "UNKNOWN"`, new: `"Severity": "LOW", "VendorSeverity": {"nvd": 5}`, want: func(s *stemma.Scan) {
+			s.Found[1].Severity, s.Notes = "low", []string{`1 severities are not understood, the first is "VendorSeverity 5"`}
+		}},
 		{name: "the time of the scan", old: `"scanStartedOn": "2026-01-02T03:00:00Z"`, new: `"scanFinishedOn": "2026-01-03T00:00:00Z"`, want: func(s *stemma.Scan) { s.Finished = time.Date(2026, 1, 3, 0, 0, 0, 0, time.UTC) }},
 		{name: "left out by rules", old: `"Class": "lang-pkgs"`, new: `"ExperimentalModifiedFindings": [{}, {}]`, want: func(s *stemma.Scan) {
 			s.Notes = []string{"2 findings are left out by the scanner's own rules"}
@@ -152,13 +174,17 @@ func TestScanGrype(t *testing.T) {
 	good := stemma.Scan{
 		Bundle: "sha256:00", Scanner: "grype 0.90.0", Database: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), Finished: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
 		Found: []stemma.Vulnerability{
-			{ID: "GHSA-1", Severity: "negligible", Package: "pkg:deb/debian/zlib@1.3", Fixed: "1.4, 1.5"},
+			{ID: "GHSA-1", Severity: "critical", Package: "pkg:deb/debian/zlib@1.3", Fixed: "1.4, 1.5"},
 			{ID: "CVE-2026-2", Severity: "high", Package: "odd 1"},
 		},
 	}
 	runScan(t, vulnsV02, doc, good, []scanCase{
 		{name: "the database of before", old: `{"status": {"built": "2026-01-01T00:00:00Z"}}`, new: `{"built": "2026-01-01T00:00:00Z", "schemaVersion": 5}`, want: func(*stemma.Scan) {}},
 		{name: "the database of the predicate", old: `"db": {"uri": ""`, new: `"db": {"lastUpdate": "2025-01-01T00:00:00Z"`, want: func(s *stemma.Scan) { s.Database = time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC) }},
+		{name: "a word, and a lower score", old: `"baseScore": 9.8`, new: `"baseScore": 0.0`, want: func(s *stemma.Scan) { s.Found[0].Severity = "negligible" }},
+		{name: "a vector", old: `{"metrics": {"baseScore": 9.8}}`, new: `{"version": "3.1", "vector": "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:N/A:N"}`, want: func(s *stemma.Scan) { s.Found[0].Severity = "high" }},
+		{name: "CVSS v2", old: `{"metrics": {"baseScore": 9.8}}`, new: `{"version": "2.0", "vector": "AV:N/AC:L/Au:N/C:C/I:C/A:C", "metrics": {"baseScore": 9.8}}`, want: func(s *stemma.Scan) { s.Found[0].Severity = "high" }},
+		{name: "a word of somebody else", old: `"Unknown"`, new: `"Severe"`, want: func(s *stemma.Scan) { s.Notes = []string{`1 severities are not understood, the first is "Severe"`} }},
 		{name: "ignored", old: `"descriptor"`, new: `"ignoredMatches": [{}], "descriptor"`, want: func(s *stemma.Scan) {
 			s.Notes = []string{"1 findings are left out by the scanner's own rules"}
 		}},
@@ -182,7 +208,10 @@ func TestScanSARIF(t *testing.T) {
 			s.Notes = []string{"CVE-2026-1 is said to be suppressed, and counted"}
 		}},
 		{name: "a rule twice", old: `"rules": [`, new: `"rules": [{"id": "CVE-2026-2", "properties": {"security-severity": "7.0"}}, `, want: func(s *stemma.Scan) { s.Found[1].Severity = "high" }},
-		{name: "a score that is none", old: `"9.8"`, new: `"1e1"`, want: func(s *stemma.Scan) { s.Found[0].Severity = "unknown" }},
+		{name: "a score that is none", old: `"9.8"`, new: `"1e1"`, want: func(s *stemma.Scan) {
+			s.Found[0].Severity, s.Notes = "unknown", []string{`1 severities are not understood, the first is "1e1"`}
+		}},
+		{name: "a word among the tags", old: `"security-severity": 3.9`, new: `"security-severity": 3.9, "tags": ["vulnerability", "HIGH"]`, want: func(s *stemma.Scan) { s.Found[1].Severity = "high" }},
 		{name: "no runs", old: `"runs"`, new: `"walks"`, want: func(s *stemma.Scan) {
 			unread("it is neither a list of in-toto, nor a report of trivy or grype, nor SARIF")(s)
 			s.Scanner = ""
@@ -208,7 +237,7 @@ func TestSeverities(t *testing.T) {
 	}
 	for text, want := range map[string]string{
 		"CRITICAL": "critical", "High": "high", "important": "high", "Moderate": "medium", "medium": "medium", "low": "low", "Negligible": "negligible", "none": "negligible", "unknown": "unknown",
-		"severe": "", "": "", "hIgh ": "", "9.8": "",
+		"severe": "", "": "", "hIgh ": "high", "9.8": "",
 	} {
 		if got := severityWord(text); got != want {
 			t.Errorf("%q: %q, want %q", text, got, want)
