@@ -226,7 +226,7 @@ func (l *learner) known(image stemma.Image, id stemma.Identity) error {
 // title is the head of the file.
 func (l *learner) title() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# learned, not verified: the tightest policy that %s satisfy; nobody has said that it is what it should be\n", count(len(l.images), "image"))
+	fmt.Fprintf(&b, "# learned, not verified: the tightest policy of %s; nobody has said that it is what it should be\n", count(len(l.images), "image"))
 	for n, i := range l.images {
 		if n == maxItems {
 			fmt.Fprintf(&b, "#   and %d more\n", len(l.images)-n)

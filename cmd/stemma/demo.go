@@ -4,7 +4,11 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -18,20 +22,33 @@ import (
 var demoPolicy string
 
 func (a *app) demoCommand() *cobra.Command {
-	return &cobra.Command{
+	var into string
+	c := &cobra.Command{
 		Use:   "demo",
 		Short: "A story in a world of its own: good and bad images, and why",
 		Long: `Makes a registry, a private Sigstore instance and five images in memory, judges each by one policy and explains the
-decision. No network, no files; about a second.`,
-		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return a.demo(c.Context()) },
+decision. No network, no files; about a second.
+
+With --into the images are written as OCI layouts, with the trusted root that their evidence verifies under, to try every
+other command on. docs/tutorial.md begins so.`,
+		Example: "  stemma demo\n  stemma demo --into try",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if c.Flags().Changed("into") {
+				return a.demoInto(into)
+			}
+			return a.demo(c.Context())
+		},
 	}
+	c.Flags().StringVar(&into, "into", "", "write the images, and their trusted root, into a new directory `DIR` instead")
+	return c
 }
 
 // scene is one image of the story.
 type scene struct {
 	title string
 	tag   string
+	name  string // of its layout
 	tale  string
 	// stage puts the image and its evidence into the registry.
 	stage  func(*stemmatest.World, *stemmatest.Image) error
@@ -47,10 +64,10 @@ func scenes() []scene {
 		return err
 	}
 	return []scene{{
-		title: "The good image", tag: "v2.0.0", expect: stemma.Allow,
+		title: "The good image", tag: "v2.0.0", name: "good", expect: stemma.Allow,
 		tale: "The release job of acme/app called the reusable workflow of trusted/builders, which built the image, signed its provenance and pushed both.",
 	}, {
-		title: "A tampered provenance", tag: "v2.0.1", expect: stemma.Deny,
+		title: "A tampered provenance", tag: "v2.0.1", name: "tampered", expect: stemma.Deny,
 		tale: "Somebody pushed an image of his own, took the genuine provenance and put his digest where the real one stood.",
 		stage: func(w *stemmatest.World, i *stemmatest.Image) error {
 			genuine, err := w.Attest(w.Image, stemmatest.Vary{})
@@ -63,14 +80,14 @@ func scenes() []scene {
 			return nil
 		},
 	}, {
-		title: "Another artifact's provenance", tag: "v2.0.2", expect: stemma.Deny,
+		title: "Another artifact's provenance", tag: "v2.0.2", name: "borrowed", expect: stemma.Deny,
 		tale: "This time the provenance is left as it is: genuine, signed by the right workflow, and about another image of the same repository.",
 		stage: func(w *stemmatest.World, i *stemmatest.Image) error {
 			w.Attach(i, w.Provenance)
 			return nil
 		},
 	}, {
-		title: "A rogue workflow", tag: "v2.0.3", expect: stemma.Deny,
+		title: "A rogue workflow", tag: "v2.0.3", name: "rogue", expect: stemma.Deny,
 		tale: "Somebody with write access to acme/app added a workflow on a branch, and had it build and attest an image. Every signature is valid.",
 		stage: func(w *stemmatest.World, i *stemmatest.Image) error {
 			return attest(w, i, stemmatest.Vary{Build: func(g *stemmatest.GitHub) {
@@ -79,7 +96,7 @@ func scenes() []scene {
 			}})
 		},
 	}, {
-		title: "An unsigned image", tag: "v2.0.4", expect: stemma.Deny,
+		title: "An unsigned image", tag: "v2.0.4", name: "unsigned", expect: stemma.Deny,
 		tale:  "Built on a laptop and pushed by hand. There is nothing to verify, and nothing is not a pass.",
 		stage: func(*stemmatest.World, *stemmatest.Image) error { return nil },
 	}}
@@ -130,6 +147,58 @@ func (a *app) demo(ctx context.Context) error {
 	}
 	fmt.Fprintf(a.stdout, "\n%s\n", wrap("Only the first would have been deployed. Try your own: stemma inspect IMAGE shows what there is to require, "+
 		"stemma policy explain lists the rules, and README.md has a policy to start from.", 100))
+	return nil
+}
+
+// demoInto writes the images of the story as OCI layouts. Their evidence is of now.
+func (a *app) demoInto(dir string) error {
+	if _, err := os.Stat(dir); err == nil || dir == "" {
+		return &usageError{fmt.Errorf("--into %s: it is there already", clean(dir)), "name a directory that does not exist"}
+	}
+	now := time.Now
+	if a.clock != nil {
+		now = a.clock
+	}
+	world, err := stemmatest.NewWorld(stemmatest.Config{Now: now()})
+	if err != nil {
+		return err
+	}
+	next := scene{
+		title: "The next release", tag: "v2.1.0", name: "next",
+		stage: func(w *stemmatest.World, i *stemmatest.Image) error {
+			signed, err := w.Attest(i, stemmatest.Vary{Build: func(g *stemmatest.GitHub) {
+				g.Ref, g.Builder = "refs/tags/v2.1.0", strings.Replace(g.Builder, "v1.2.3", "v1.3.0", 1)
+			}})
+			if err == nil {
+				w.Attach(i, signed)
+			}
+			return err
+		},
+	}
+	all := scenes()
+	rows := [][]string{}
+	for _, s := range slices.Concat(all[:1], []scene{next}, all[1:]) {
+		image := world.Image
+		if s.stage != nil {
+			if image, err = world.PutImage(s.tag); err != nil {
+				return err
+			}
+			if err := s.stage(world, image); err != nil {
+				return err
+			}
+		}
+		path := filepath.Join(dir, s.name)
+		if err := image.WriteLayout(path, stemmatest.LayoutTags); err != nil {
+			return &usageError{err, ""}
+		}
+		rows = append(rows, []string{"oci:" + clean(path), s.title})
+	}
+	root := filepath.Join(dir, "trusted_root.json")
+	if err := written(root, world.Sigstore.TrustedRoot()); err != nil {
+		return err
+	}
+	rows = append(rows, []string{clean(root), "the trusted root of their signatures"})
+	table(a.stdout, "", rows, nil)
 	return nil
 }
 
