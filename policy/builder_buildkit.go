@@ -38,7 +38,7 @@ func builderSteps() Rule {
 			}
 			r := result{
 				outcome: stemma.Fail, reason: stemma.ReasonNotStated, got: "no steps", want: "parameters and steps (mode=max)",
-				proof: proof(c.attestation), path: j.builderPath(c.builder, "buildkit.mode"),
+				proof: c.proof(), path: j.builderPath(c.builder, "buildkit.mode"),
 			}
 			switch n := len(c.provenance.Tasks); {
 			case c.provenance.Mode == modeMin:

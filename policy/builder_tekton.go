@@ -133,7 +133,7 @@ func checkTasks(j *judgement, c *candidate) result {
 	tasks, image := b.Tekton.Tasks, c.attestation.Binding.Member
 	r := result{
 		outcome: stemma.Fail, reason: stemma.ReasonTask, want: "only " + anyPattern(tasks.Trusted, nil) + ", each by digest or commit",
-		proof: proof(c.attestation), path: j.builderPath(c.builder, "tekton.tasks"),
+		proof: c.proof(), path: j.builderPath(c.builder, "tekton.tasks"),
 	}
 	var bad []string
 	told, trusted, built := c.provenance.ResultsReported == stemma.ReportedAll, 0, false

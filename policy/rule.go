@@ -111,6 +111,15 @@ type candidate struct {
 	order       int        // of that name in provenance.by
 	away        difference // from that builder; zero when the signer is it
 	results     []result   // of the rules that judge each provenance, in order
+	proven      string     // see proof
+}
+
+// proof says by what the provenance is authentic. Most rules have it at hand, and few show it.
+func (c *candidate) proof() string {
+	if c.proven == "" {
+		c.proven = proof(c.attestation)
+	}
+	return c.proven
 }
 
 // accepted reports whether a builder that the policy names made the provenance.

@@ -2,7 +2,6 @@ package policy
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -78,7 +77,7 @@ func provenanceBuilders() Rule {
 						outcome: stemma.Fail, reason: stemma.ReasonDisagreement,
 						got:   "also built by " + describe(c.attestation.Signer),
 						want:  "built by " + describe(first.attestation.Signer) + " only",
-						proof: proof(c.attestation), path: "provenance.by", cites: j.bundles(),
+						proof: c.proof(), path: "provenance.by", cites: j.bundles(),
 					}
 				}
 			}
@@ -90,26 +89,31 @@ func provenanceBuilders() Rule {
 // apart finds provenance by an accepted identity that was made as no builder of that identity may work: started by
 // another event, or on another machine. That the image has a good one, too, does not make it one.
 func (j *judgement) apart() *result {
-	held := map[stemma.Digest]bool{} // pieces that some name of provenance.by accepts under its controls
 	breaks := func(c *candidate) *result {
-		for i, r := range c.results {
-			if (j.each[i] == "builder.trigger" || j.each[i] == "builder.runner") && r.outcome == stemma.Fail {
-				return &r
+		for i := range c.results {
+			if r := &c.results[i]; r.outcome == stemma.Fail && (j.each[i] == "builder.trigger" || j.each[i] == "builder.runner") {
+				return r
 			}
 		}
 		return nil
 	}
-	for _, c := range j.candidates {
-		held[c.provenance.Bundle] = held[c.provenance.Bundle] || c.accepted() && breaks(c) == nil
+	if !slices.ContainsFunc(j.candidates, func(c *candidate) bool { return breaks(c) != nil }) {
+		return nil
 	}
-	if !slices.Contains(slices.Collect(maps.Values(held)), true) {
+	held := map[stemma.Digest]bool{} // pieces that some name of provenance.by accepts under its controls
+	for _, c := range j.candidates {
+		if c.accepted() && breaks(c) == nil {
+			held[c.provenance.Bundle] = true
+		}
+	}
+	if len(held) == 0 {
 		return nil // nothing is accepted, which rules of their own say
 	}
 	for _, c := range j.candidates {
 		if r := breaks(c); r != nil && c.accepted() && !held[c.provenance.Bundle] && !j.mayDiffer(c, "builder") {
 			return &result{
 				outcome: stemma.Fail, reason: r.reason, got: "also built by " + describe(c.attestation.Signer) + ": " + r.got, want: r.want,
-				proof: proof(c.attestation), path: r.path, cites: j.bundles(),
+				proof: c.proof(), path: r.path, cites: j.bundles(),
 			}
 		}
 	}
@@ -164,7 +168,7 @@ func (j *judgement) compare(f stemma.Field, value func(*candidate) string) *resu
 				outcome: stemma.Fail, reason: stemma.ReasonDisagreement,
 				got:   fmt.Sprintf("%s %s, by %s", f, got, describe(c.attestation.Signer)),
 				want:  fmt.Sprintf("%s %s, by %s", f, value(first), describe(first.attestation.Signer)),
-				proof: proof(c.attestation), path: "provenance", cites: j.bundles(),
+				proof: c.proof(), path: "provenance", cites: j.bundles(),
 			}
 		}
 	}

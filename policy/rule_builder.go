@@ -24,7 +24,7 @@ func checkBuilder(j *judgement, c *candidate) result {
 	by := j.spec.Provenance.By
 	if c.accepted() {
 		r := pass(describe(c.attestation.Signer)+" as "+c.builder, c.provenance.Bundle)
-		r.proof = proof(c.attestation)
+		r.proof = c.proof()
 		return r
 	}
 	d := c.away
@@ -36,7 +36,7 @@ func checkBuilder(j *judgement, c *candidate) result {
 	// provenance.agreement says so.
 	return result{
 		outcome: stemma.Fail, reason: d.reason, got: d.got, want: want, detail: explainDifference(d),
-		proof: proof(c.attestation), path: j.builderPath(c.builder, d.path),
+		proof: c.proof(), path: j.builderPath(c.builder, d.path),
 		fix: "deploy an image that " + c.builder + " built (" + d.want + ")",
 	}
 }
@@ -188,7 +188,7 @@ func (j *judgement) control(c *candidate, k control) result {
 	}
 	r := result{
 		outcome: stemma.Fail, reason: k.reason, got: strings.Join(others, ", "), want: strings.Join(k.allowed, " or "),
-		proof: proof(c.attestation), path: j.builderPath(c.builder, k.path),
+		proof: c.proof(), path: j.builderPath(c.builder, k.path),
 	}
 	if len(others) == 0 {
 		r.reason, r.got = stemma.ReasonNotStated, "not stated by the "+string(k.by)

@@ -143,7 +143,7 @@ func checkExpected(j *judgement) result {
 	for _, counted := range []bool{true, false} {
 		for _, c := range j.candidates {
 			if reason, items := unexpected(c, list, need); len(items) > 0 && c.accepted() == counted {
-				r.reason, r.got, r.items, r.proof, r.cites = reason, strings.Join(items, "; "), items, proof(c.attestation), []stemma.Digest{c.provenance.Bundle}
+				r.reason, r.got, r.items, r.proof, r.cites = reason, strings.Join(items, "; "), items, c.proof(), []stemma.Digest{c.provenance.Bundle}
 				if reason == stemma.ReasonSaidBy {
 					r.fix = "build with a builder whose certificate states it, or, if a weaker word is enough, say so with source.saidBy"
 				}

@@ -110,7 +110,7 @@ func inputsPresent() Rule {
 			}
 			return result{
 				outcome: stemma.Fail, reason: stemma.ReasonNoInputs, got: "no inputs", want: "the inputs that the build resolved",
-				proof: proof(c.attestation), path: "inputs",
+				proof: c.proof(), path: "inputs",
 			}
 		},
 	}
@@ -274,7 +274,7 @@ func several(c *candidate, r result, items []string, got string) result {
 	if len(items) > 1 {
 		r.got = got + ", such as " + items[0]
 	}
-	r.items, r.proof = items, cmp.Or(r.proof, proof(c.attestation))
+	r.items, r.proof = items, cmp.Or(r.proof, c.proof())
 	if n := len(items) - maxItems; n > 0 {
 		r.items = append(items[:maxItems:maxItems], fmt.Sprintf("and %d more", n))
 	}

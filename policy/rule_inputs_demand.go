@@ -127,7 +127,7 @@ func inputsDeclared() Rule {
 			if r.outcome == stemma.Pass && len(c.provenance.Tasks) == 0 {
 				// Where no step is told, none was seen to use anything (INV-1).
 				return result{
-					outcome: stemma.Fail, reason: stemma.ReasonNotStated, got: "no steps are told", want: want, proof: proof(c.attestation), path: path,
+					outcome: stemma.Fail, reason: stemma.ReasonNotStated, got: "no steps are told", want: want, proof: c.proof(), path: path,
 					fix: "build with a builder that tells its steps (docker buildx build --provenance=mode=max)",
 				}
 			}
@@ -180,7 +180,7 @@ func checkParameters(j *judgement, c *candidate) result {
 		if len(c.provenance.External) == 0 && len(c.provenance.Parameters) == 0 {
 			return result{
 				outcome: stemma.Fail, reason: stemma.ReasonNotStated, got: "the provenance tells no parameters", want: want,
-				proof: proof(c.attestation), path: path, fix: "build with a builder that tells its parameters",
+				proof: c.proof(), path: path, fix: "build with a builder that tells its parameters",
 			}
 		}
 	}
@@ -223,7 +223,7 @@ func inputsHermetic() Rule {
 
 func checkHermetic(_ *judgement, c *candidate) result {
 	r := result{
-		outcome: stemma.Fail, reason: stemma.ReasonNetwork, want: "built without network, said by builder or better", proof: proof(c.attestation), path: "inputs.hermetic",
+		outcome: stemma.Fail, reason: stemma.ReasonNetwork, want: "built without network, said by builder or better", proof: c.proof(), path: "inputs.hermetic",
 	}
 	claim := c.provenance.Claims[stemma.FieldHermetic]
 	var used []string

@@ -72,7 +72,7 @@ func provenanceLevel() Rule {
 			}
 			r := result{
 				outcome: stemma.Fail, reason: stemma.ReasonLevel, got: fmt.Sprintf("SLSA Build L%d", level), want: want,
-				detail: why, proof: proof(c.attestation), path: "provenance.level",
+				detail: why, proof: c.proof(), path: "provenance.level",
 			}
 			if _, name := j.credit(c); name == "" {
 				r.needs = "builder.approved" // only an accepted builder is credited with a level
@@ -111,7 +111,7 @@ func provenanceAge() Rule {
 			if t.After(j.at.At) {
 				got = "signed " + t.Format(time.RFC3339) + ", after the time of this decision"
 			}
-			return result{outcome: stemma.Fail, reason: stemma.ReasonAge, got: got, want: want, proof: proof(c.attestation), path: "provenance.maxAge"}
+			return result{outcome: stemma.Fail, reason: stemma.ReasonAge, got: got, want: want, proof: c.proof(), path: "provenance.maxAge"}
 		},
 	}
 }
@@ -137,7 +137,7 @@ func provenanceConsistent() Rule {
 						outcome: stemma.Fail, reason: stemma.ReasonContradiction,
 						got:   fmt.Sprintf("%s %s (%s)", f, other.Value, other.Where),
 						want:  fmt.Sprintf("%s %s (%s)", f, claim.Value, claim.Where),
-						proof: proof(c.attestation), path: "provenance",
+						proof: c.proof(), path: "provenance",
 					}
 				}
 				checked += len(claim.Others)

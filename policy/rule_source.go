@@ -87,7 +87,7 @@ func sourceIdentity() Rule {
 				claim := c.provenance.Claims[id.field]
 				r := result{
 					outcome: stemma.Fail, got: string(id.field) + " " + claim.Value, want: string(id.field) + " " + strings.Join(id.list, " or ") + ", said by certificate",
-					proof: proof(c.attestation), path: "source." + id.key,
+					proof: c.proof(), path: "source." + id.key,
 				}
 				switch {
 				case claim.Value == "":
@@ -130,7 +130,7 @@ func foldGitHub(p Pattern) Pattern {
 func (j *judgement) claimed(c *candidate, field stemma.Field, reason stemma.Reason, want, path string, ok func(string) bool) result {
 	need := j.grade()
 	claim := c.provenance.Claims[field]
-	r := result{outcome: stemma.Fail, got: claim.Value, want: want, proof: proof(c.attestation), path: path}
+	r := result{outcome: stemma.Fail, got: claim.Value, want: want, proof: c.proof(), path: path}
 	switch {
 	case claim.Value == "":
 		r.reason, r.got = stemma.ReasonNotStated, "not stated"
