@@ -39,12 +39,26 @@ func (c *checker) changes(s *Set) {
 			block := strings.TrimSuffix(n, ".*")
 			if strings.ContainsAny(block, "*{") {
 				c.fail(fmt.Sprintf("spec.waivers.never[%d]", i), "write the id of a rule, or a block and .*: signature.*", "%q is no rule", n)
+				continue
+			}
+			// Rules of one's own may be those of a policy that is not given here. What is misspelt would protect nothing.
+			var ids []string
+			for _, r := range Rules() {
+				if strings.HasPrefix(r.ID, strings.SplitN(block, ".", 2)[0]+".") {
+					ids = append(ids, r.ID)
+				}
+			}
+			if len(ids) > 0 && block == n && !slices.Contains(ids, n) {
+				c.fail(fmt.Sprintf("spec.waivers.never[%d]", i), suggestion(n, ids), "no rule is called %q", n)
 			}
 		}
 	}
 	for i, e := range s.spec.Exempt {
 		if !validNamespace(e.Namespace) {
 			c.fail(fmt.Sprintf("spec.exempt[%d].namespace", i), "name each namespace", "%q is not the name of a namespace", e.Namespace)
+		}
+		if slices.ContainsFunc(s.spec.Exempt[:i], func(o Exemption) bool { return o.Namespace == e.Namespace }) {
+			c.fail(fmt.Sprintf("spec.exempt[%d].namespace", i), "keep one", "%q is exempt twice", e.Namespace)
 		}
 	}
 }

@@ -22,6 +22,7 @@ func (s *Set) expressions() *expression.Environment {
 		e, err := expression.New(expression.Functions{
 			Glob:    func(pattern, name string) bool { _, ok := Pattern(pattern).match(name, nil); return ok },
 			Pattern: checkPattern,
+			Nearest: suggestion,
 			PURL: func(text string) (kind, name, version string, ok bool) {
 				p, ok := parsePURL(text)
 				return p.kind, p.name, p.version, ok

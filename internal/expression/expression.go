@@ -6,11 +6,13 @@ package expression
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
 
 	"cel.dev/cel-go/cel"
+	celast "cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/env"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
@@ -40,6 +42,7 @@ type Functions struct {
 	Glob    func(pattern, name string) bool                    // whether a pattern of the language matches
 	Pattern func(pattern string) (problem, hint string)        // what is wrong with a pattern, or ""
 	PURL    func(string) (kind, name, version string, ok bool) // reads a package URL
+	Nearest func(name string, known []string) string           // a proposal for a name that is not known
 }
 
 // Environment is what expressions can be about. It is safe for concurrent use.
@@ -113,6 +116,9 @@ func (e *Environment) Compile(text, kind string) (*Program, *Issue) {
 	if issues.Err() != nil {
 		return nil, e.explain(issues, kind)
 	}
+	if kind == "" && constant(ast) {
+		return nil, &Issue{Line: 1, Column: 1, Problem: "the expression says nothing about the image", Hint: "an expression knows " + strings.Join(e.known(kind), ", ")}
+	}
 	if t := ast.OutputType(); !t.IsExactType(cel.BoolType) {
 		return nil, &Issue{Line: 1, Column: 1, Problem: "the expression is a " + t.String() + " and must be true or false", Hint: "compare it with what is accepted"}
 	}
@@ -134,31 +140,76 @@ func (e *Environment) Compile(text, kind string) (*Program, *Issue) {
 	return &Program{e.world, program}, nil
 }
 
+// constant reports whether an expression reads nothing.
+func constant(ast *cel.Ast) bool {
+	return len(celast.MatchDescendants(celast.NavigateAST(ast.NativeRep()), celast.KindMatcher(celast.IdentKind))) == 0
+}
+
 // explain turns the first error of the compiler into an Issue.
 func (e *Environment) explain(issues *cel.Issues, kind string) *Issue {
 	first := issues.Errors()[0]
 	i := &Issue{Line: first.Location.Line(), Column: first.Location.Column() + 1, Problem: strings.TrimSpace(first.Message)}
 	i.Line, i.Column = max(i.Line, 1), max(i.Column, 1)
-	quoted := func() string {
-		_, rest, _ := strings.Cut(i.Problem, "'")
-		name, _, _ := strings.Cut(rest, "'")
-		return name
-	}
+	_, rest, _ := strings.Cut(i.Problem, "'")
+	quoted, _, _ := strings.Cut(rest, "'")
 	switch {
 	case strings.HasPrefix(i.Problem, "undeclared reference to 'matches'"):
 		i.Problem, i.Hint = "there are no regular expressions", `write glob: it.ref.glob("refs/tags/v*")`
 	case strings.HasPrefix(i.Problem, "undeclared reference to 'it'"):
 		i.Problem, i.Hint = "there is no it", "say what the rule goes through: for: provenance"
 	case strings.HasPrefix(i.Problem, "undeclared reference to"):
-		i.Problem = fmt.Sprintf("nothing is called %q", quoted())
-		i.Hint = "an expression knows " + strings.Join(e.known(kind), ", ")
+		i.Problem = fmt.Sprintf("nothing is called %q", quoted)
+		i.Hint = e.nearest(quoted, append(e.known(kind), e.callable(kind)...), "an expression knows "+strings.Join(e.known(kind), ", "))
 	case strings.HasPrefix(i.Problem, "undefined field"):
-		i.Problem = fmt.Sprintf("there is no field %q", quoted())
-		i.Hint = "docs/expressions.md lists the fields of each kind of evidence"
+		i.Problem = fmt.Sprintf("there is no field %q", quoted)
+		var names []string
+		for _, name := range slices.Sorted(maps.Keys(e.world.structs)) {
+			names = append(names, e.world.structs[name].names...)
+		}
+		i.Hint = e.nearest(quoted, names, "docs/expressions.md lists the fields of each kind of evidence")
+	case strings.HasPrefix(i.Problem, "found no matching overload for"):
+		_, applied, _ := strings.Cut(i.Problem, "applied to '")
+		i.Problem = fmt.Sprintf("%s does not take %s", strings.Trim(quoted, "_"), strings.TrimSuffix(applied, "'"))
+		i.Hint = "docs/expressions.md lists what functions take; both sides of a comparison have one type"
+	case strings.HasPrefix(i.Problem, "comprehension exceeds nesting limit"):
+		i.Problem, i.Hint = fmt.Sprintf("more than %d quantifiers inside one another", maxNested), "go through one list, and not through several inside one another"
+	case strings.HasPrefix(i.Problem, "expression recursion limit exceeded"):
+		i.Problem, i.Hint = fmt.Sprintf("nested more than %d deep", maxDepth), "write several rules"
+	case strings.HasPrefix(i.Problem, "expression code point size exceeds limit"):
+		i.Problem, i.Hint = fmt.Sprintf("longer than %d characters", maxText), "write several rules"
 	case strings.HasPrefix(i.Problem, "Syntax error"):
 		i.Problem = strings.TrimSpace(strings.TrimPrefix(i.Problem, "Syntax error:"))
+		_, here, found := strings.Cut(i.Problem, "input '")
+		if here, _, _ = strings.Cut(here, "' expecting"); found {
+			here = strings.TrimSuffix(here, "'")
+			i.Problem = fmt.Sprintf("nothing can be made of %q", here)
+			if strings.HasSuffix(here, "<EOF>") {
+				i.Problem = "the expression ends too early"
+			}
+		}
+		i.Hint = "it is an expression of the Common Expression Language (CEL), such as has(it.commit) && it.ref.glob(\"refs/tags/*\")"
 	}
 	return i
+}
+
+// nearest is a proposal for a name that is nearly right, or else what is said of all others.
+func (e *Environment) nearest(name string, known []string, otherwise string) string {
+	if hint := e.own.Nearest(name, known); strings.HasPrefix(hint, "did you mean") {
+		return hint
+	}
+	return otherwise
+}
+
+// callable lists the functions and macros that have names.
+func (e *Environment) callable(kind string) []string {
+	names := []string{"has", "all", "exists", "exists_one", "map", "filter"}
+	for name := range e.envs[kind].Functions() {
+		if strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") == "" {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 func (e *Environment) known(kind string) []string {

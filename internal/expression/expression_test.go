@@ -21,6 +21,14 @@ func environment(t testing.TB) *Environment {
 			}
 			return "", ""
 		},
+		Nearest: func(name string, known []string) string {
+			for _, k := range known {
+				if len(name) > 4 && strings.HasPrefix(k, name[:4]) && k != "" {
+					return "did you mean " + k
+				}
+			}
+			return "known here"
+		},
 		PURL: func(s string) (string, string, string, bool) {
 			name, version, _ := strings.Cut(s, "@")
 			return "npm", name, version, strings.HasPrefix(s, "pkg:npm/")
@@ -81,13 +89,13 @@ func TestHolds(t *testing.T) {
 		{"", `scans.size() > 0 && scans.all(s, s.found.size() == 0)`, "false"},
 		{"", `semver(image.tag).compare(semver("2.0.0")) > 0`, "true"},
 		{"", `semver(image.tag).major == 2`, "true"},
-		{"", `semver("2.0.1-rc.1").compare(semver("2.0.1")) < 0`, "true"},
-		{"", `semver("2.0.1-rc.2").compare(semver("2.0.1-rc.10")) < 0`, "true"},
-		{"", `semver("latest").major == 2`, "is no semantic version"},
-		{"", `isSemver("1.0")`, "false"},
+		{"provenance", `semver("2.0.1-rc.1").compare(semver("2.0.1")) < 0`, "true"},
+		{"provenance", `semver("2.0.1-rc.2").compare(semver("2.0.1-rc.10")) < 0`, "true"},
+		{"provenance", `semver("latest").major == 2`, "is no semantic version"},
+		{"provenance", `isSemver("1.0")`, "false"},
 		{"provenance", `semver(it.ref.replace("refs/tags/", "")).major == 2`, "true"},
-		{"", `image.tag.replace("", "x") == "x"`, "replace: of nothing"},
-		{"", `isSemver("01.0.0")`, "false"},
+		{"provenance", `image.tag.replace("", "x") == "x"`, "replace: of nothing"},
+		{"provenance", `isSemver("01.0.0")`, "false"},
 		{"", `1 / (image.tag == "x" ? 1 : 0) == 1`, "division by zero"},
 		{"provenance", `it.ref.glob("refs/tags/v*")`, "true"},
 		{"provenance", `it.runner != "self-hosted"`, "absent"},
@@ -148,17 +156,17 @@ func TestCompileErrors(t *testing.T) {
 	for _, c := range []struct {
 		kind, text, want string
 	}{
-		{"", `image.`, `1:7: no viable alternative at input '.'`},
+		{"", `image.`, `1:7: nothing can be made of "."`},
 		{"", `image.repo == "x"`, `1:6: there is no field "repo"; docs/expressions.md`},
 		{"", `imag.repository == "x"`, `1:1: nothing is called "imag"; an expression knows image`},
 		{"", `it.ref == "x"`, `1:1: there is no it; say what the rule goes through`},
 		{"", `image.repository`, `1:1: the expression is a string and must be true or false`},
-		{"", `image.repository == 3`, `1:18: found no matching overload for '_==_'`},
+		{"", `image.repository == 3`, `1:18: == does not take (string, int)`},
 		{"", `image.repository.matches(".*")`, `there are no regular expressions; write glob`},
-		{"", `now.getHours("Europe/Berlin") < 12`, `found no matching overload`},
+		{"", `now.getHours("Europe/Berlin") < 12`, `getHours does not take timestamp`},
 		{"", `image.tag.glob("https://x")`, `1:16: a pattern has no scheme; remove it`},
 		{"", `stemma.Facts{}.now < now`, `an expression cannot make evidence`},
-		{"", strings.Repeat("(", 60) + "true" + strings.Repeat(")", 60), `recursion`},
+		{"", strings.Repeat("(", 60) + "true" + strings.Repeat(")", 60), `nested more than 24 deep; write several rules`},
 		{"", strings.Repeat(`image.tag == "x" || `, 400) + "true", ``},
 		{"", `sboms.all(a, sboms.all(b, sboms.all(c, sboms.all(d, true))))`, ``},
 		{"sboms", `it.packages.size() > 0 && it.packages.exists(p, it.packages.exists(q, it.packages.exists(r, p.name == q.name)))`, `1:1: the expression could take too long for large evidence`},
@@ -167,6 +175,9 @@ func TestCompileErrors(t *testing.T) {
 		{"", `file("/etc/passwd") == ""`, `nothing is called`},
 		{"", `env.HOME == ""`, `nothing is called`},
 		{"", `now() < now`, `nothing is called`},
+		{"", `1 == 1`, `1:1: the expression says nothing about the image`},
+		{"", `image.repositorie == "x"`, `there is no field "repositorie"; did you mean repository`},
+		{"", `image.`+"`x`"+` == "x"`, ``},
 		{"debug", `true`, `there is no kind of evidence "debug"`},
 	} {
 		t.Run(c.text[:min(60, len(c.text))], func(t *testing.T) {
