@@ -29,8 +29,8 @@ func (a *app) policyCommand() *cobra.Command {
 		},
 	}, a.policyCheckCommand(), &cobra.Command{
 		Use:     "explain [RULE]",
-		Short:   "Say what a rule requires, why, and what to do when it fails",
-		Example: "  stemma policy explain\n  stemma policy explain builder.approved",
+		Short:   "Say what a rule requires, or what a finding of policy check means",
+		Example: "  stemma policy explain\n  stemma policy explain builder.approved\n  stemma policy explain lint.any-ref",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return &usageError{fmt.Errorf("policy explain says one rule at a time, got %d", len(args)), "stemma policy explain " + args[0]}
@@ -54,7 +54,12 @@ func (a *app) listRules() {
 		rows = append(rows, []string{r.ID, "fails when " + r.Title})
 	}
 	table(a.stdout, "", rows, nil)
-	fmt.Fprintln(a.stdout, "\nstemma policy explain RULE says why, and what to do.")
+	fmt.Fprintln(a.stdout, "\nstemma policy explain RULE says why, and what to do. policy check finds besides:\n")
+	rows = rows[:0]
+	for _, c := range policy.Checks() {
+		rows = append(rows, []string{c.ID, string(c.Severity), c.Title})
+	}
+	table(a.stdout, "", rows, nil)
 }
 
 func (a *app) explainRule(id string) error {
@@ -69,6 +74,15 @@ func (a *app) explainRule(id string) error {
 		}
 		if block, _, _ := strings.Cut(r.ID, "."); strings.HasPrefix(id, block) || strings.Contains(r.ID, id) {
 			near = append(near, r.ID)
+		}
+	}
+	for _, c := range policy.Checks() {
+		if c.ID == id {
+			fmt.Fprintf(a.stdout, "%s\n  %-9s %s\n  why       %s\n", colours(a.stdout).bold(c.ID), c.Severity, c.Title, c.Why)
+			return nil
+		}
+		if strings.Contains(c.ID, strings.TrimPrefix(id, "lint.")) {
+			near = append(near, c.ID)
 		}
 	}
 	hint := "stemma policy explain lists them"
