@@ -15,14 +15,14 @@ type distrustDocument struct {
 type Distrust struct {
 	Reason       string    `yaml:"reason,required"` // why, printed in every denial
 	Ticket       string    `yaml:"ticket"`          // where it is followed up
-	Digests      []string  `yaml:"digests"`         // images, or pieces of evidence: sha256:…
-	Signers      []Pattern `yaml:"signers"`         // subject alternative names without scheme: github.com/acme/app/.github/workflows/release.yml@**
-	Issuers      []string  `yaml:"issuers"`         // exact OIDC issuers
+	Digests      []string  `yaml:"digests"`         // images, pieces of evidence, or bundles of pipelines and tasks: sha256:…
+	Signers      []Pattern `yaml:"signers"`         // subject alternative names without scheme: github.com/acme/app/.github/workflows/release.yml, which without @ is meant at every ref, or …/release.yml@refs/heads/**
+	Issuers      []string  `yaml:"issuers"`         // OIDC issuers, each exactly but for capitals and a slash at the end
 	Keys         []string  `yaml:"keys"`            // sha256:… of public keys
-	Builders     []Pattern `yaml:"builders"`        // builder ids without scheme
-	Repositories []Pattern `yaml:"repositories"`    // source repositories
-	Commits      []string  `yaml:"commits"`         // source commits
-	Runs         []Pattern `yaml:"runs"`            // runs without scheme: github.com/acme/app/actions/runs/15920000001/**
+	Builders     []Pattern `yaml:"builders"`        // builder ids without scheme; without @ at every ref or version
+	Repositories []Pattern `yaml:"repositories"`    // repositories of sources, and of what says how to build: workflows, pipelines, tasks and what lies below them
+	Commits      []string  `yaml:"commits"`         // commits of the same
+	Runs         []Pattern `yaml:"runs"`            // runs without scheme: github.com/acme/app/actions/runs/15920000001, which means every attempt, or …/15920000001/attempts/2; a run that does not say its attempt may be any
 	From         Date      `yaml:"from"`            // first day of the signing times meant; evidence without a proven time counts as within
 	Until        Date      `yaml:"until"`           // last day
 }

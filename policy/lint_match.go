@@ -120,10 +120,8 @@ func namesNothing(key string, p Pattern) (problem, hint string) {
 		return "ends in .git, and no name of a repository does", fmt.Sprintf("write %q", strings.TrimSuffix(string(p), ".git"))
 	case key == "repositories" && gitHub && !open && len(parts) != 3:
 		return "is no repository of GitHub", "write github.com/owner/repository, or github.com/owner/**"
-	case key == "runs" && gitHub && !open && len(parts) == 6:
-		return "does not name a run as certificates do, with its attempt", fmt.Sprintf("write %q", string(p)+"/**")
-	case key == "runs" && gitHub && !open && len(parts) < 8:
-		return "is no run of GitHub Actions", "write github.com/owner/repository/actions/runs/NUMBER/**"
+	case key == "runs" && gitHub && !open && len(parts) != 6 && len(parts) != 8:
+		return "is no run of GitHub Actions", "write github.com/owner/repository/actions/runs/NUMBER"
 	case key != "signers" || !gitHub:
 		return "", ""
 	}
@@ -133,12 +131,10 @@ func namesNothing(key string, p Pattern) (problem, hint string) {
 		return strings.Join(append(slices.Clone(parts[:min(5, len(parts))]), base), "/") + tail
 	}
 	switch at := strings.Contains(file, "@"); {
-	case open && len(parts) < 7 && !at:
-		return "", ""
-	case len(parts) < 6:
+	case len(parts) < 6 && (at || !open):
 		return "is no workflow, and GitHub signs as workflows only", "write github.com/owner/repository/** for all of a repository"
-	case !at && !strings.HasSuffix(file, "*"):
-		return "has no ref behind the file, and all signers have", fmt.Sprintf("write %q, and %q for those pinned by commit", with("@*/**"), with("@*"))
+	case !at:
+		return "", "" // at any ref
 	case len(parts) == 6 && strings.HasSuffix(file, "*"):
 		return "names only those that were called at a commit: a ref has several components", fmt.Sprintf("add %q", with("@*/**"))
 	case len(parts) == 7 && !open:
