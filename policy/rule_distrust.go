@@ -146,8 +146,10 @@ func (c *comparison) identity(id stemma.Identity) {
 	}
 	c.like(c.spec.Signers, "signers", "signer", id.Subject, withoutRef)
 	for _, claim := range []struct{ name, what string }{
-		{stemma.ClaimSourceRepositoryHash, "commit"}, {stemma.ClaimGitHubSHA, "commit"},
-		{stemma.ClaimBuildSignerDigest, "commit of the workflow"}, {stemma.ClaimBuildConfigDigest, "commit of the workflow"},
+		{stemma.ClaimSourceRepositoryHash, "commit"},
+		{stemma.ClaimGitHubSHA, "commit"},
+		{stemma.ClaimBuildSignerDigest, "commit of the workflow"},
+		{stemma.ClaimBuildConfigDigest, "commit of the workflow"},
 	} {
 		c.exact(c.spec.Commits, "commits", claim.what, id.Claims[claim.name])
 	}
