@@ -11,35 +11,63 @@ import (
 
 // Summary is what one policy in force says, for people.
 type Summary struct {
-	Name        string
-	Digest      stemma.Digest
-	Mode        string
-	Images      []string
-	Rules       []string // ids in force
-	NotRequired []string
-	Trust       []string // trust domains of the identities it accepts
+	Name   string
+	Digest stemma.Digest
+	Mode   string
+	Images []string
+	Rules  []string // ids in force
+	// Alternatives are the sets of rules of which one must be met besides.
+	Alternatives []SummaryAlternative
+	NotRequired  []string // blocks that neither the policy has nor any of its alternatives
+	Approved     []string // images of which nothing else is required, and until when
+	Trust        []string // trust domains of the identities it accepts
+}
+
+// SummaryAlternative is one alternative of a policy, and the ids of the rules that it adds.
+type SummaryAlternative struct {
+	Name  string
+	Rules []string
 }
 
 // Summary describes the policies in force.
 func (s *Set) Summary() []Summary {
 	var out []Summary
 	for _, p := range s.policies {
-		sum := Summary{Name: p.name, Digest: p.id, Mode: string(cmp.Or(p.spec.Mode, Enforce)), NotRequired: p.spec.notRequired()}
+		sum := Summary{Name: p.name, Digest: p.id, Mode: string(cmp.Or(p.spec.Mode, Enforce)), Rules: p.requires(), NotRequired: p.spec.notRequired()}
 		for _, i := range p.spec.Match.Images {
 			sum.Images = append(sum.Images, string(i))
 		}
 		for _, e := range p.spec.Match.Except {
 			sum.Images = append(sum.Images, "except "+string(e))
 		}
-		for _, r := range append(Rules(), p.rules...) {
-			if r.inForce(p) {
-				sum.Rules = append(sum.Rules, r.ID)
-			}
+		for _, q := range p.alternatives {
+			own := q.requires()
+			sum.NotRequired = slices.DeleteFunc(sum.NotRequired, func(block string) bool { return q.blocks[block] })
+			sum.Alternatives = append(sum.Alternatives, SummaryAlternative{q.alternative, slices.DeleteFunc(own, func(id string) bool {
+				return id == policyAlternative().ID || slices.Contains(sum.Rules, id)
+			})})
+		}
+		if len(p.alternatives) > 0 {
+			sum.Rules = append(sum.Rules, policyAlternative().ID)
+		}
+		for _, a := range p.spec.Approved {
+			sum.Approved = append(sum.Approved, string(a.Image)+"@"+a.Digest+" until "+onDay(a.Until))
 		}
 		sum.Trust = p.trust()
 		out = append(out, sum)
 	}
 	return out
+}
+
+// requires lists the rules in force that an image must meet: an approval is an exception from them.
+func (p *loaded) requires() []string {
+	var ids []string
+	for _, r := range append(Rules(), p.rules...) {
+		if r.inForce(p) && r.ID != imageApproved().ID {
+			ids = append(ids, r.ID)
+		}
+	}
+	return ids
 }
 
 // Reference is the page docs/rules.md: every rule, generated from the values that judge.

@@ -75,18 +75,29 @@ type checked struct {
 }
 
 type checkedPolicy struct {
-	Name        string        `json:"name"`
-	Digest      stemma.Digest `json:"digest"`
-	Mode        string        `json:"mode"`
-	Images      []string      `json:"images"`
-	Rules       []string      `json:"rules"`
-	NotRequired []string      `json:"notRequired,omitempty"`
-	Trust       []string      `json:"trust"`
+	Name        string               `json:"name"`
+	Digest      stemma.Digest        `json:"digest"`
+	Mode        string               `json:"mode"`
+	Images      []string             `json:"images"`
+	Rules       []string             `json:"rules"`
+	AnyOf       []checkedAlternative `json:"anyOf,omitempty"`
+	NotRequired []string             `json:"notRequired,omitempty"`
+	Approved    []string             `json:"approved,omitempty"`
+	Trust       []string             `json:"trust"`
+}
+
+type checkedAlternative struct {
+	Name  string   `json:"name"`
+	Rules []string `json:"rules"`
 }
 
 func (a *app) writeChecked(set *policy.Set, r checked) error {
 	for _, s := range set.Summary() {
-		r.Policies = append(r.Policies, checkedPolicy{s.Name, s.Digest, s.Mode, s.Images, s.Rules, s.NotRequired, s.Trust})
+		var anyOf []checkedAlternative
+		for _, way := range s.Alternatives {
+			anyOf = append(anyOf, checkedAlternative(way))
+		}
+		r.Policies = append(r.Policies, checkedPolicy{s.Name, s.Digest, s.Mode, s.Images, s.Rules, anyOf, s.NotRequired, s.Approved, s.Trust})
 	}
 	if r.Findings == nil {
 		r.Findings = []*policy.Warning{}
@@ -101,8 +112,18 @@ func (a *app) printSet(set *policy.Set) {
 		fmt.Fprintf(a.stdout, "\n    %s@%s  %s\n", s.Name, s.Digest.Short(), s.Mode)
 		fmt.Fprintf(a.stdout, "    images    %s\n", clean(strings.Join(s.Images, ", ")))
 		fmt.Fprintf(a.stdout, "    requires  %s\n", strings.Join(s.Rules, ", "))
+		for i, way := range s.Alternatives {
+			word := "or"
+			if i == 0 {
+				word = "either"
+			}
+			fmt.Fprintf(a.stdout, "    %-8s  %s: %s\n", word, way.Name, strings.Join(way.Rules, ", "))
+		}
 		if len(s.NotRequired) > 0 {
 			fmt.Fprintf(a.stdout, "    does not  %s\n", strings.Join(s.NotRequired, ", "))
+		}
+		if len(s.Approved) > 0 {
+			fmt.Fprintf(a.stdout, "    approves  %s\n", clean(strings.Join(s.Approved, ", ")))
 		}
 		fmt.Fprintf(a.stdout, "    trusts    %s\n", strings.Join(s.Trust, ", "))
 	}
