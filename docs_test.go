@@ -158,27 +158,76 @@ func typeName(e ast.Expr) string {
 
 func oneLine(s string) string { return strings.ReplaceAll(strings.TrimSpace(s), "\n", " ") }
 
-// TestBuildersPage: every policy of docs/builders.md loads as it stands, and every way to name a builder has one.
-func TestBuildersPage(t *testing.T) {
-	data, err := os.ReadFile("docs/builders.md")
+// yamlBlocks are the blocks of a page in YAML.
+func yamlBlocks(t *testing.T, page string) []string {
+	t.Helper()
+	data, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
 	}
-	blocks := strings.Split(string(data), "```yaml\n")
-	for i, b := range blocks[1:] {
+	var out []string
+	for i, b := range strings.Split(string(data), "```yaml\n")[1:] {
 		text, _, ok := strings.Cut(b, "```")
 		if !ok {
-			t.Fatalf("block %d does not end", i)
+			t.Fatalf("%s: block %d does not end", page, i)
 		}
-		if _, err := policy.Load(policy.File{Name: fmt.Sprintf("block %d", i), Data: []byte(text)}); err != nil {
-			t.Error(err)
+		out = append(out, text)
+	}
+	return out
+}
+
+// TestExamples: every policy of the pages loads as it stands. A document that only goes with others says so in its first
+// line, and loads with one.
+func TestExamples(t *testing.T) {
+	const fragment, other = "# with the policies of the set\n", `---
+apiVersion: policy.stemma.dev/v1alpha1
+kind: ImageTrustPolicy
+metadata: {name: other}
+spec:
+  match: {images: ["ghcr.io/acme/{service}"]}
+  signers: {reviewer: {oidc: {issuer: "https://accounts.google.com", subject: review@acme.example}}}
+  signature: {by: [reviewer]}
+`
+	pages, err := filepath.Glob("docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := map[string]int{}
+	for _, page := range append(pages, "README.md") {
+		for i, text := range yamlBlocks(t, page) {
+			if !strings.Contains(text, "apiVersion: policy.stemma.dev/") {
+				if page != "docs/registries.md" {
+					t.Errorf("%s: block %d is no policy", page, i)
+				}
+				continue // package network reads it
+			}
+			count[page]++
+			load := func(text string) error {
+				_, err := policy.Load(policy.File{Name: fmt.Sprintf("%s, block %d", page, i), Data: []byte(text)})
+				return err
+			}
+			err := load(text)
+			if strings.HasPrefix(text, fragment) {
+				if err == nil {
+					t.Errorf("%s: block %d loads by itself, and says that it does not", page, i)
+				}
+				err = load(text + other)
+			}
+			if err != nil {
+				t.Error(err)
+			}
 		}
 	}
+	if count["README.md"] < 2 || count["docs/builders.md"] < 9 || count["docs/distribution.md"] < 1 || count["docs/expressions.md"] < 1 {
+		t.Errorf("policies in the pages: %v", count)
+	}
+}
+
+// TestBuildersPage: every way to name a builder has a policy in docs/builders.md.
+func TestBuildersPage(t *testing.T) {
+	blocks := yamlBlocks(t, "docs/builders.md")
 	for _, key := range []string{"github", "gitlab", "buildkite", "circleci", "oidc", "keys", "tekton", "gcb", "buildkit", "internal"} {
-		if !slices.ContainsFunc(blocks[1:], func(b string) bool {
-			text, _, _ := strings.Cut(b, "```")
-			return strings.Contains(text, "  "+key+":")
-		}) {
+		if !slices.ContainsFunc(blocks, func(b string) bool { return strings.Contains(b, "  "+key+":") }) {
 			t.Errorf("no policy has a builder by %s", key)
 		}
 	}

@@ -137,10 +137,19 @@ func TestLoadHostsErrors(t *testing.T) {
 }
 
 // TestRegistriesPage: docs/registries.md has every key, with the comment that stands beside its field.
+// Its example loads.
 func TestRegistriesPage(t *testing.T) {
 	page, err := os.ReadFile("../../docs/registries.md")
 	if err != nil {
 		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(page), "```yaml\n")
+	example, _, _ := strings.Cut(rest, "```")
+	hosts, networks, err := LoadHosts("docs/registries.md", []byte(example), func(path string) ([]byte, error) {
+		return readFake(map[string]string{"/etc/pki/corp.pem": "ca.pem", "/run/secrets/registry": "password"}[path])
+	})
+	if err != nil || len(hosts) != 2 || len(networks) != 1 {
+		t.Errorf("the example: %+v, %v, %v", hosts, networks, err)
 	}
 	file, err := parser.ParseFile(token.NewFileSet(), "hosts.go", nil, parser.ParseComments)
 	if err != nil {
