@@ -32,9 +32,10 @@ func arrows() map[string][]string {
 		"stemma/internal/sigstore":   {"stemma"},
 		"stemma/internal/predicate":  {"stemma"},
 		"stemma/internal/expression": {"stemma"},
+		"stemma/internal/foreign":    {"stemma"},
 		"stemma/verify":              {"stemma", "stemma/policy", "stemma/internal/network", "stemma/internal/oci", "stemma/internal/sigstore", "stemma/internal/predicate"},
 		"stemma/stemmatest":          {"stemma"},
-		"stemma/cmd/stemma":          {"stemma", "stemma/policy", "stemma/verify", "stemma/stemmatest"},
+		"stemma/cmd/stemma":          {"stemma", "stemma/policy", "stemma/verify", "stemma/stemmatest", "stemma/internal/foreign"},
 	}
 }
 
@@ -48,7 +49,7 @@ func heavy() map[string][]string {
 		"oras.land/":                                 {"stemma/internal/oci"},
 		"sigs.k8s.io/yaml":                           {"stemma/internal/network"},
 		"golang.org/x/time":                          {"stemma/internal/network"},
-		"go.yaml.in/":                                {"stemma/policy"},
+		"go.yaml.in/":                                {"stemma/policy", "stemma/internal/foreign"},
 		"cel.dev/":                                   {"stemma/internal/expression"},
 		"github.com/spf13/":                          {"stemma/cmd/stemma"},
 		"github.com/google/go-containerregistry":     {}, // tests only

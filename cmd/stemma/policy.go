@@ -18,7 +18,7 @@ func (a *app) policyCommand() *cobra.Command {
 			return &usageError{fmt.Errorf("policy needs a verb"), "stemma policy --help lists them"}
 		},
 	}
-	c.AddCommand(a.policySignCommand(), a.policyPushCommand(), a.policyPullCommand(), a.policyMatchCommand(), a.policyTestCommand(), &cobra.Command{
+	c.AddCommand(a.policySignCommand(), a.policyPushCommand(), a.policyPullCommand(), a.policyMatchCommand(), a.policyTestCommand(), a.policyImportCommand(), &cobra.Command{
 		Use:     "schema",
 		Short:   "Print the JSON Schema of policy documents, for editors",
 		Example: "  stemma policy schema > stemma-policy.schema.json",
