@@ -14,14 +14,15 @@ import (
 
 // Limits of the strict reader. They bound memory and time whatever the input is; none can be raised.
 const (
-	MaxJSONBytes    = 64 << 20 // size of one document
-	MaxJSONDepth    = 64       // nesting of arrays and objects
-	maxJSONNodes    = 1 << 19  // values that ParseJSON keeps
-	maxJSONElements = 1 << 14  // elements of one array that DecodeJSON keeps: a small text can stand for a large value
-	maxJSONMembers  = 1 << 17  // names in one object
-	maxJSONNames    = 1 << 18  // names that are remembered at once, of all objects that are open
-	maxJSONValues   = 1 << 23  // values in one document, kept or not
-	maxJSONQuoted   = 80       // bytes of a name that an error quotes
+	MaxJSONBytes    = 64 << 20  // size of one document
+	MaxJSONDepth    = 64        // nesting of arrays and objects
+	maxJSONNodes    = 1 << 19   // values that ParseJSON keeps
+	maxJSONElements = 1 << 14   // elements of one array that DecodeJSON keeps: a small text can stand for a large value
+	maxJSONMembers  = 1 << 17   // names in one object
+	maxJSONNames    = 1 << 18   // names that are remembered at once, of all objects that are open
+	maxJSONValues   = 1 << 23   // values in one document, kept or not
+	maxJSONKept     = 256 << 20 // bytes that the elements of a record take
+	maxJSONQuoted   = 80        // bytes of a name that an error quotes
 )
 
 // JSONError says where and why the strict reader refused a document.
@@ -58,7 +59,8 @@ func DecodeJSON(data []byte, v any) error {
 
 // DecodeRecord decodes what this program wrote, an Evidence or a Situation, into v, a non-nil pointer. It is as strict as
 // DecodeJSON, and besides refuses names that are no field of v; times are RFC 3339. What is large in evidence, such as the
-// packages of an SBOM, it takes as long as encoding/json does; the document is bounded by MaxJSONBytes.
+// packages of an SBOM, it takes as long as encoding/json does; the document is bounded by MaxJSONBytes, and what it stands
+// for in memory.
 func DecodeRecord(data []byte, v any) error {
 	rv := reflect.ValueOf(v)
 	if rv.Kind() != reflect.Pointer || rv.IsNil() {
@@ -196,6 +198,7 @@ type jsonReader struct {
 	names  int // remembered now, to find duplicates
 	values int
 	record bool // what is read is of a closed format, and all its names are known
+	kept   int  // bytes that elements decoded so far take
 	stream      // where the document comes piece by piece
 }
 

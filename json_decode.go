@@ -18,6 +18,9 @@ func (p *jsonReader) into(v reflect.Value, depth int) error {
 	}
 	if v.Kind() == reflect.Pointer {
 		if v.IsNil() {
+			if err := p.keep(v.Type().Elem()); err != nil {
+				return err
+			}
 			v.Set(reflect.New(v.Type().Elem()))
 		}
 		return p.into(v.Elem(), depth)
@@ -48,6 +51,9 @@ func (p *jsonReader) into(v reflect.Value, depth int) error {
 			return err
 		}
 		t, err := time.Parse(time.RFC3339Nano, s)
+		if err == nil {
+			_, err = t.MarshalText() // an offset of 24 hours is read, and nothing can write it again
+		}
 		if err != nil {
 			p.pos = start
 			return p.fail("expected a time such as 2026-06-01T12:00:00Z, got %.40q", s)
@@ -110,10 +116,17 @@ func (p *jsonReader) slice(v reflect.Value, depth int) error {
 	if p.peek() != '[' {
 		return p.fail("expected an array")
 	}
-	out := reflect.MakeSlice(v.Type(), 0, 4)
+	room := 4
+	if p.record {
+		room = 0 // which an empty array of attestations would be kilobytes of
+	}
+	out := reflect.MakeSlice(v.Type(), 0, room)
 	err := p.array(depth, func(int) error {
 		if out.Len() >= maxJSONElements && !p.record {
 			return p.limit("more than %d elements", maxJSONElements)
+		}
+		if err := p.keep(v.Type().Elem()); err != nil {
+			return err
 		}
 		out = reflect.Append(out, reflect.Zero(v.Type().Elem()))
 		return p.into(out.Index(out.Len()-1), depth+1)
@@ -128,6 +141,9 @@ func (p *jsonReader) mapping(v reflect.Value, depth int) error {
 	}
 	out := reflect.MakeMap(v.Type())
 	err := p.object(depth, func(name string) error {
+		if err := p.keep(v.Type().Elem()); err != nil {
+			return err
+		}
 		e := reflect.New(v.Type().Elem()).Elem()
 		if err := p.into(e, depth+1); err != nil {
 			return err
@@ -137,6 +153,14 @@ func (p *jsonReader) mapping(v reflect.Value, depth int) error {
 	})
 	v.Set(out)
 	return err
+}
+
+// keep counts what the elements of a record take: an attestation of three bytes stands for a kilobyte.
+func (p *jsonReader) keep(t reflect.Type) error {
+	if p.kept += int(t.Size()); p.record && p.kept > maxJSONKept {
+		return p.limit("it stands for more than %d bytes", maxJSONKept)
+	}
+	return nil
 }
 
 func (p *jsonReader) structure(v reflect.Value, depth int) error {
