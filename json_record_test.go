@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -64,5 +65,36 @@ func TestDecodeRecordRefuses(t *testing.T) {
 		if limit := strings.HasPrefix(c.want, "it stands for"); wrong != nil && wrong.Limit != limit {
 			t.Errorf("%.60s: limit %v", c.data, wrong.Limit)
 		}
+	}
+}
+
+// Every field of an Evidence and of a Situation has a name in JSON, so that nothing that decides is left out of a record.
+func TestRecordIsWhole(t *testing.T) {
+	seen := map[reflect.Type]bool{}
+	var walk func(typ reflect.Type)
+	walk = func(typ reflect.Type) {
+		switch typ.Kind() {
+		case reflect.Pointer, reflect.Slice, reflect.Map:
+			walk(typ.Elem())
+		case reflect.Interface, reflect.Func, reflect.Chan, reflect.Float64:
+			t.Errorf("%s cannot be recorded", typ)
+		case reflect.Struct:
+			if seen[typ] || typ == reflect.TypeFor[time.Time]() {
+				return
+			}
+			seen[typ] = true
+			for i := range typ.NumField() {
+				f := typ.Field(i)
+				if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); !f.IsExported() || (name == "" || name == "-") && !f.Anonymous {
+					t.Errorf("%s.%s has no name in JSON", typ, f.Name)
+				}
+				walk(f.Type)
+			}
+		}
+	}
+	walk(reflect.TypeFor[stemma.Evidence]())
+	walk(reflect.TypeFor[stemma.Situation]())
+	if len(seen) < 25 {
+		t.Errorf("only %d types were seen", len(seen))
 	}
 }

@@ -271,6 +271,7 @@ func (s *stage) expect(w want) *verify.Result {
 		s.Fatalf("verifying: %v", err)
 	}
 	s.compare(r, w)
+	s.recordedAlike(r.Decision, r.Evidence)
 	return r
 }
 
