@@ -44,12 +44,25 @@ func (t *translation) scopes(p part) {
 				return
 			}
 			patterns, ok := s.scope(name)
-			if !ok {
-				s.told("no pattern says %q: images of this scope are under the policy of a wider one, or refused", name)
+			if !ok && strings.HasPrefix(name, "*.") {
+				s.told("no pattern is of all hosts below another: images there are under no policy, and refused")
 				return
 			}
 			s = t.policy(s, "policy.json, scope", name)
-			s.in.images = patterns
+			if s.in.images = patterns; !ok {
+				// Otherwise a wider scope would speak for it.
+				base := name
+				if at := strings.LastIndexByte(name, '/') + 1; strings.ContainsAny(name[at:], ":@") {
+					base = name[:at+strings.IndexAny(name[at:], ":@")]
+				}
+				whole, known := s.image(base)
+				if !known {
+					whole = s.wider(base, "*:@{} ")
+				}
+				s.in.images = []string{whole}
+				s.lost("write it for the repository", "a scope that is no repository")
+				return
+			}
 			for _, other := range names {
 				// A more specific scope replaces this one.
 				if other != name && (strings.HasPrefix(other, name+"/") || strings.HasPrefix(name, "*.") && strings.HasSuffix(strings.SplitN(other, "/", 2)[0], name[1:])) {

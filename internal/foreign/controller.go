@@ -29,7 +29,7 @@ func (t *translation) clusterImagePolicy(p part, name string) {
 				},
 				"match": differs("the policy is about these images in whatever resource they are"),
 				"policy": func(p part) {
-					p.lost("write it as a rule of your own: docs/expressions.md", "a condition in %s", language(p))
+					p.lost("write it as a rule of your own: docs/expressions.md", "a condition in %s", inWords(p))
 				},
 			})
 		},
@@ -39,7 +39,7 @@ func (t *translation) clusterImagePolicy(p part, name string) {
 	}
 }
 
-func language(p part) string {
+func inWords(p part) string {
 	if kind := p.get("type").text(); kind != "" {
 		return kind
 	}
@@ -73,17 +73,31 @@ func (p part) image(text string) (string, bool) {
 	return text, true
 }
 
+// wider is a pattern of more images than one that cannot be said: whatever the policy demands of them, it demands of more.
+// Fewer would be under another policy alone, which may demand less.
+func (p part) wider(text, wild string) string {
+	out := "**"
+	if at := strings.IndexAny(text, wild); at > 0 {
+		if slash := strings.LastIndexByte(text[:at], '/'); slash > 0 {
+			if whole, ok := p.image(text[:slash] + "/**"); ok {
+				out = whole
+			}
+		}
+	}
+	p.told("no pattern says %q: the policy is about all images of %s", text, out)
+	return out
+}
+
 func (p part) controllerImages() {
 	for _, item := range p.items() {
 		item.each(map[string]func(part){
 			"glob": func(p part) {
 				text, ok := p.text(), false
-				if text == "*" || text == "**" || text == "*/**" || text == "**/**" {
-					text = "**"
+				if !strings.ContainsAny(text, "/*?[") {
+					text = "docker.io/library/" + text
 				}
 				if text, ok = p.image(text); !ok {
-					p.told("no pattern says %q: images that it is about are under no policy, and refused", p.text())
-					return
+					text = p.wider(p.text(), "*?[")
 				}
 				p.in.images = append(p.in.images, text)
 			},
@@ -177,7 +191,7 @@ func (p part) attestation(by []string) attestation {
 			}
 		},
 		"policy": func(p part) {
-			p.lost("write it below attestations as require: docs/expressions.md", "a condition on the predicate in %s", language(p))
+			p.lost("write it below attestations as require: docs/expressions.md", "a condition on the predicate in %s", inWords(p))
 		},
 	})
 	if a.kind == "" && !p.get("predicateType").there() {

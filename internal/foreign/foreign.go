@@ -8,6 +8,7 @@ package foreign
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -198,7 +199,7 @@ type part struct {
 
 func (p part) note(lost bool, hint, problem string, args ...any) {
 	n := Note{
-		File: p.file, Line: p.node.Line, Column: p.node.Column, Path: strings.TrimPrefix(stemma.Printable(p.path, 200), "."),
+		File: p.file, Line: p.node.Line, Column: p.node.Column, Path: cmp.Or(strings.TrimPrefix(stemma.Printable(p.path, 200), "."), "document"),
 		Problem: stemma.Printable(fmt.Sprintf(problem, args...), 300), Hint: hint, Lost: lost,
 	}
 	if len(p.t.notes) < maxNotes {

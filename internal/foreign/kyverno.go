@@ -61,24 +61,33 @@ func (t *translation) kyverno(p part, name string) {
 	}
 }
 
-// kyvernoImage writes an image of Kyverno, whose star goes over slashes.
+// kyvernoImage writes an image of Kyverno, whose star goes over slashes: exactly, or not at all.
 func (p part) kyvernoImage(text string) ([]string, bool) {
 	name := strings.TrimSuffix(strings.TrimSuffix(text, "@*"), ":*")
 	if name == "*" || name == "*/*" {
 		return []string{"**"}, true
 	}
-	var out []string
-	if rest, ok := strings.CutSuffix(name, "/*"); ok {
-		name = rest + "/**"
-	} else if strings.HasSuffix(name, "*") && strings.Contains(name, "/") {
-		deep, ok := p.image(name + "/**")
-		if !ok {
-			return nil, false
+	first := strings.IndexAny(name, "*?")
+	if first < 0 {
+		if !strings.Contains(name, "/") {
+			name = "docker.io/library/" + name
 		}
-		out = append(out, deep)
+		if at := strings.LastIndexByte(name, '/'); strings.ContainsAny(name[at:], ":@") {
+			name = name[:at+strings.IndexAny(name[at:], ":@")] // the policy is about every tag
+		}
+		whole, ok := p.image(name)
+		return []string{whole}, ok
 	}
-	whole, ok := p.image(name)
-	return append(out, whole), ok
+	if first != len(name)-1 || name[first] != '*' || !strings.Contains(name, "/") || strings.Contains(name[strings.LastIndexByte(name, '/'):], ":") {
+		return nil, false
+	}
+	if rest, ok := strings.CutSuffix(name, "/*"); ok {
+		whole, ok := p.image(rest + "/**")
+		return []string{whole}, ok
+	}
+	whole, ok1 := p.image(name)
+	deep, ok2 := p.image(name + "/**")
+	return []string{whole, deep}, ok1 && ok2
 }
 
 // verifyImages reads one entry of a rule.
@@ -88,19 +97,22 @@ func (p part) verifyImages() {
 	p.each(map[string]func(part){
 		"imageReferences": func(p part) {
 			for _, item := range p.items() {
-				patterns, ok := p.kyvernoImage(item.text())
+				patterns, ok := item.kyvernoImage(item.text())
 				if !ok {
-					item.told("no pattern says %q: images that it is about are under no policy, and refused", item.text())
-					continue
+					patterns = []string{item.wider(item.text(), "*?")}
 				}
 				p.in.images = append(p.in.images, patterns...)
 			}
 		},
 		"skipImageReferences": func(p part) {
 			for _, item := range p.items() {
-				if patterns, ok := p.kyvernoImage(item.text()); ok {
-					p.in.except = append(p.in.except, patterns...)
+				// Of a tag the whole repository would be left out, and of what cannot be said something else.
+				patterns, ok := item.kyvernoImage(item.text())
+				if name := item.text(); !ok || strings.ContainsAny(name[strings.LastIndexByte(name, '/')+1:], ":@") && !strings.HasSuffix(name, ":*") {
+					item.told("no pattern says %q: these images are not skipped", name)
+					continue
 				}
+				p.in.except = append(p.in.except, patterns...)
 			}
 			p.told("images that are skipped are under no policy, and refused: write unmatched, or a policy of their own")
 		},

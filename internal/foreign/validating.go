@@ -72,12 +72,14 @@ func (p part) matchImages() {
 			"glob": func(p part) {
 				patterns, ok := p.kyvernoImage(p.text())
 				if !ok {
-					p.told("no pattern says %q: images that it is about are under no policy, and refused", p.text())
-					return
+					patterns = []string{p.wider(p.text(), "*?")}
 				}
 				p.in.images = append(p.in.images, patterns...)
 			},
-			"expression": differs("images by an expression are under no policy, and refused"),
+			"expression": func(p part) {
+				p.told("images by an expression: the policy is about all images")
+				p.in.images = append(p.in.images, "**")
+			},
 		})
 	}
 }
