@@ -54,7 +54,7 @@ func (a *app) listRules() {
 		rows = append(rows, []string{r.ID, "fails when " + r.Title})
 	}
 	table(a.stdout, "", rows, nil)
-	fmt.Fprintln(a.stdout, "\nstemma policy explain RULE says why, and what to do. policy check finds besides:\n")
+	fmt.Fprint(a.stdout, "\nstemma policy explain RULE says why, and what to do. policy check finds besides:\n\n")
 	rows = rows[:0]
 	for _, c := range policy.Checks() {
 		rows = append(rows, []string{c.ID, string(c.Severity), c.Title})

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -312,7 +313,7 @@ func (t *translation) document(p part) {
 
 // policy begins a document.
 func (t *translation) policy(p part, kind, name string) part {
-	p.in = &policy{name: t.unused(name), from: kind + " " + name + ", " + fmt.Sprintf("%s:%d", p.file, p.node.Line)}
+	p.in = &policy{name: t.unused(name), from: kind + " " + name + ", " + fmt.Sprintf("%s:%d", filepath.Base(p.file), p.node.Line)}
 	t.policies = append(t.policies, p.in)
 	return p
 }

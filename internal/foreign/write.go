@@ -2,6 +2,7 @@ package foreign
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -108,7 +109,7 @@ func (p *policy) write(t *translation, line func(string, ...any), comment func(i
 	for i, c := range p.conditions {
 		line("    - id: imported.condition-%d", i+1)
 		line(`      require: now < timestamp("1970-01-01T00:00:00Z")  # never`)
-		line("      why: %s", quoted(fmt.Sprintf("%s, %s:%d, was not carried over: %s", c.Path, c.File, c.Line, c.Problem)))
+		line("      why: %s", quoted(fmt.Sprintf("%s, %s:%d, was not carried over: %s", c.Path, filepath.Base(c.File), c.Line, c.Problem)))
 		line("      fix: %s", quoted("write what it demanded in place of this rule, or remove it after a review"))
 	}
 }
