@@ -42,8 +42,8 @@ func TestReg_E13_nothing_verified(t *testing.T) {
 	for name, rest := range map[string]string{
 		"builders alone":           builders,
 		"mode alone":               "  mode: enforce\n",
-		"rules alone":              builders + "  rules: [{id: acme.x, why: x, require: 'true'}]\n",
-		"a rule about attestation": builders + "  rules: [{id: acme.x, why: x, for: attestations, require: 'true'}]\n",
+		"rules alone":              builders + "  rules: [{id: acme.x, why: x, require: 'now <= now'}]\n",
+		"a rule about attestation": builders + "  rules: [{id: acme.x, why: x, for: attestations, require: 'now <= now'}]\n",
 		"approvals alone":          "  approved: [{image: ghcr.io/acme/app, digest: \"" + string(imageDigest()) + "\", owner: a, reason: b, until: 2026-06-30}]\n",
 		"disagreement alone":       builders + "  allowDisagreement: [{on: [run], by: [release], reason: x}]\n",
 	} {
@@ -52,7 +52,7 @@ func TestReg_E13_nothing_verified(t *testing.T) {
 		}
 	}
 	// A rule that holds whatever there is allows nothing by itself: what is required besides has to be met.
-	d := evaluate(t, ownRule("", "true"), nothing)
+	d := evaluate(t, ownRule("", "now <= now"), nothing)
 	if d.Verdict != stemma.Deny {
 		t.Errorf("%s", render(d))
 	}

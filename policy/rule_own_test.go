@@ -64,7 +64,7 @@ func TestOwnRules(t *testing.T) {
 		{"age", "provenance", `age(it.signedAt) < days(7)`, stemma.Pass, "", nil},
 		{"too old", "provenance", `age(it.signedAt) < days(7)`, stemma.Fail, stemma.ReasonRule, many{signedAt(now().At.AddDate(0, 0, -8))}},
 		{"no time", "provenance", `age(it.signedAt) < days(7)`, stemma.Fail, stemma.ReasonNotStated, many{untimed}},
-		{"a purl", "", `purl("pkg:npm/%40Acme/lib@1").name == "pkg:npm/%40Acme/lib"`, stemma.Pass, "", nil},
+		{"a purl", "provenance", `purl("pkg:npm/%40Acme/lib@1").name == "pkg:npm/%40Acme/lib"`, stemma.Pass, "", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d := evaluate(t, ownRule(c.kind, c.require), c.changes...)
