@@ -9,15 +9,21 @@ import (
 )
 
 // Outline is the text of a decision that test cases hold: what changes when a policy, or what it makes of evidence, changes,
-// and nothing else. It has no digests of decisions or evidence.
+// and nothing else. It has no digests of decisions or evidence. A line of it is one line whatever the evidence says: a ref
+// with line feeds in it must not end the file want.txt of an archive and begin another.
 func Outline(d *stemma.Decision) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "verdict %s, effect %s, level %d\n", d.Verdict, d.Effect, d.Level)
+	add := func(format string, args ...any) {
+		line := fmt.Sprintf(format, args...)
+		b.WriteString(stemma.Printable(line, len(line)))
+		b.WriteByte('\n')
+	}
+	add("verdict %s, effect %s, level %d", d.Verdict, d.Effect, d.Level)
 	for _, p := range d.Policies {
-		fmt.Fprintf(&b, "policy %s, %s, by %s\n", p.Name, p.Mode, p.Why)
+		add("policy %s, %s, by %s", p.Name, p.Mode, p.Why)
 	}
 	for i := range d.Findings {
-		outlineFinding(&b, &d.Findings[i])
+		outlineFinding(add, &d.Findings[i])
 	}
 	for _, w := range d.Waivers {
 		state := "in force, used for " + strings.Join(w.Used, ", ")
@@ -26,7 +32,7 @@ func Outline(d *stemma.Decision) string {
 		} else if len(w.Used) == 0 {
 			state = "in force, not used"
 		}
-		fmt.Fprintf(&b, "waiver %s, %s\n", w.Name, state)
+		add("waiver %s, %s", w.Name, state)
 	}
 	for _, list := range []struct {
 		name  string
@@ -39,39 +45,39 @@ func Outline(d *stemma.Decision) string {
 		{"not fetched", d.NotFetched},
 	} {
 		for _, line := range list.lines {
-			fmt.Fprintf(&b, "%s: %s\n", list.name, line)
+			add("%s: %s", list.name, line)
 		}
 	}
 	if d.From != "" {
-		fmt.Fprintf(&b, "read from %s\n", d.From)
+		add("read from %s", d.From)
 	}
 	return b.String()
 }
 
-func outlineFinding(b *strings.Builder, f *stemma.Finding) {
-	fmt.Fprintf(b, "%-8s%s", f.Outcome, f.Rule)
+func outlineFinding(add func(format string, args ...any), f *stemma.Finding) {
+	head := fmt.Sprintf("%-8s%s", f.Outcome, f.Rule)
 	if f.Reason != "" {
-		fmt.Fprintf(b, "  %s (%s)", f.Reason, f.Reason.Class())
+		head += fmt.Sprintf("  %s (%s)", f.Reason, f.Reason.Class())
 	}
 	if f.Platform != "" || f.Of != "" {
-		fmt.Fprintf(b, "  [%s]", strings.TrimSpace(f.Platform+" "+f.Of.Short()))
+		head += fmt.Sprintf("  [%s]", strings.TrimSpace(f.Platform+" "+f.Of.Short()))
 	}
 	if f.Advisory {
-		b.WriteString("  advisory")
+		head += "  advisory"
 	}
 	if f.Waiver != "" {
-		b.WriteString("  by " + f.Waiver)
+		head += "  by " + f.Waiver
 	}
-	b.WriteByte('\n')
+	add("%s", head)
 	for _, line := range []struct{ name, text string }{
 		{"got", f.Got}, {"want", f.Want}, {"detail", f.Detail}, {"where", f.Where}, {"fix", f.Fix},
 	} {
 		if line.text != "" && (f.Outcome != stemma.Pass || line.name == "got" || line.name == "detail") {
-			fmt.Fprintf(b, "        %-7s %s\n", line.name, line.text)
+			add("        %-7s %s", line.name, line.text)
 		}
 	}
 	for _, item := range f.Items {
-		fmt.Fprintf(b, "        · %s\n", item)
+		add("        · %s", item)
 	}
 }
 

@@ -140,20 +140,27 @@ func (v *Verifier) Verify(ctx context.Context, r Request) (result *Result, err e
 	if v.config.Policies == nil {
 		return nil, &Error{Kind: Invalid, Err: errors.New("verifying without a policy"), Hint: "give --policy FILE; an image without a policy is never allowed"}
 	}
-	now := v.now()
-	if r.Situation.At.IsZero() {
-		r.Situation.At = now
-	}
-	// Whoever sets the time can make what is too old young again (conforma EC-1993).
-	r.Situation.WhatIf = r.Situation.WhatIf || r.Situation.At.Sub(now).Abs() > whatIf
-	r.Situation.Endorsed = v.endorsed
-	ref, err := oci.ParseReference(r.Image)
-	r.Situation.ByTag = err == nil && ref.Layout == "" && ref.Digest == ""
+	r.Situation = v.Situation(r)
 	evidence, err := v.collect(ctx, r, true)
 	if err != nil {
 		return nil, err
 	}
 	return &Result{Decision: policy.Evaluate(v.config.Policies, evidence, r.Situation), Evidence: evidence}, nil
+}
+
+// Situation is what Verify judges a request under: that of the request, at the present unless it tells a time, with the
+// signatures over the policies that were verified, and with how the image is asked for.
+func (v *Verifier) Situation(r Request) stemma.Situation {
+	at, now := r.Situation, v.now()
+	if at.At.IsZero() {
+		at.At = now
+	}
+	// Whoever sets the time can make what is too old young again (conforma EC-1993).
+	at.WhatIf = at.WhatIf || at.At.Sub(now).Abs() > whatIf
+	at.Endorsed = v.endorsed
+	ref, err := oci.ParseReference(r.Image)
+	at.ByTag = err == nil && ref.Layout == "" && ref.Digest == ""
+	return at
 }
 
 // Collect resolves the image once and returns everything that was found about that digest, whether a policy can need it

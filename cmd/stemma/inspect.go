@@ -38,6 +38,11 @@ each place answered.`,
 			if err := flags.prepare(); err != nil {
 				return err
 			}
+			if record != "" {
+				if err := recordable(record, c.Flags().Changed("output")); err != nil {
+					return err
+				}
+			}
 			var set *policy.Set
 			var files []policyFile
 			if len(policies) > 0 {
@@ -56,13 +61,15 @@ each place answered.`,
 			ctx, cancel := context.WithTimeout(c.Context(), flags.timeout)
 			defer cancel()
 			done := a.progress("looking for evidence about " + clean(args[0]))
-			evidence, err := v.Collect(ctx, flags.request(args[0]))
+			request := flags.request(args[0])
+			request.Situation = v.Situation(request)
+			evidence, err := v.Collect(ctx, request)
 			done()
 			if err != nil {
 				return interrupted(c.Context(), args[0], err)
 			}
 			if record != "" {
-				return a.record(record, args[0], files, evidence)
+				return a.record(record, args[0], files, evidence, request.Situation)
 			}
 			switch flags.output {
 			case "json":

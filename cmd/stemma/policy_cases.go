@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -63,7 +64,7 @@ Exit codes: 0 all cases pass; 1 some do not, or too few rules are covered; 2 a c
 		},
 	}
 	c.Flags().StringArrayVar(&t.policies, "policy", nil, "policy `FILE`, directory or oci://REPOSITORY@DIGEST to judge all cases by, in place of their own. Repeatable")
-	c.Flags().BoolVar(&t.update, "update", false, "write what comes out into the cases, as what is wanted (want.txt)")
+	c.Flags().BoolVar(&t.update, "update", false, "write what comes out into the cases as what is wanted (want.txt); expect.txt stays as it is")
 	c.Flags().StringVar(&t.run, "run", "", "only cases whose path contains `TEXT`")
 	c.Flags().BoolVar(&t.coverage, "coverage", false, "say which rules in force no case makes fail")
 	c.Flags().IntVar(&t.least, "min-coverage", 0, "exit 1 unless some case makes at least this `PERCENT` of the rules in force fail")
@@ -78,6 +79,7 @@ type tested struct {
 	Comment  string         `json:"comment,omitempty"`
 	Passed   bool           `json:"passed"`
 	Updated  bool           `json:"updated,omitempty"`
+	Partial  bool           `json:"partial,omitempty"` // expect.txt is compared, and no update changes it
 	Verdict  stemma.Verdict `json:"verdict,omitempty"`
 	Effect   stemma.Effect  `json:"effect,omitempty"`
 	Problems []string       `json:"problems,omitempty"`
@@ -89,6 +91,7 @@ type tested struct {
 type covered struct {
 	Policy  string   `json:"policy"`
 	Rule    string   `json:"rule"`
+	Where   string   `json:"where"`  // file:line that asks for it; of several files alike in name, the first
 	Passes  []string `json:"passes"` // cases
 	Fails   []string `json:"fails"`
 	Unknown []string `json:"unknown,omitempty"`
@@ -116,7 +119,7 @@ func (a *app) testPolicies(c *cobra.Command, t *testRun, args []string) error {
 	}
 	done := a.progress("running " + plural(len(files), "case"))
 	r := testReport{Cases: []tested{}, Coverage: []covered{}}
-	rules := map[policy.Requirement]*covered{}
+	rules := coverage{}
 	for _, file := range files {
 		if err := c.Context().Err(); err != nil {
 			done()
@@ -135,7 +138,7 @@ func (a *app) testPolicies(c *cobra.Command, t *testRun, args []string) error {
 			r.Failed++
 		}
 		if result != nil {
-			cover(rules, one.Name, result)
+			rules.cover(one.Name, result)
 		}
 	}
 	done()
@@ -162,13 +165,13 @@ func (a *app) testPolicies(c *cobra.Command, t *testRun, args []string) error {
 
 // findCases lists the cases in files and directories, in the order of their names.
 func findCases(args []string, run string) ([]string, error) {
-	var out []string
+	found := map[string]bool{}
 	add := func(path string) error {
-		if len(out) == maxCases {
-			return &usageError{fmt.Errorf("more than %d cases", maxCases), "name a directory with fewer"}
+		if strings.Contains(path, run) {
+			found[path] = true
 		}
-		if strings.Contains(path, run) && !slices.Contains(out, path) {
-			out = append(out, path)
+		if len(found) > maxCases {
+			return &usageError{fmt.Errorf("more than %d cases", maxCases), "name a directory with fewer"}
 		}
 		return nil
 	}
@@ -200,15 +203,14 @@ func findCases(args []string, run string) ([]string, error) {
 			return nil, &usageError{fmt.Errorf("reading cases: %w", err), ""}
 		}
 	}
-	if len(out) == 0 {
+	if len(found) == 0 {
 		where := strings.Join(args, ", ")
 		if run != "" {
 			where += " whose path contains " + run
 		}
 		return nil, &usageError{fmt.Errorf("no case in %s", clean(where)), "a case is a file *.txtar; stemma inspect IMAGE --policy FILE --record FILE.txtar makes one"}
 	}
-	slices.Sort(out)
-	return out, nil
+	return slices.Sorted(maps.Keys(found)), nil
 }
 
 // runCase runs one case, and writes it anew where what is wanted is to be what comes out.
@@ -231,8 +233,9 @@ func runCase(file string, set *policy.Set, update bool) (tested, *policy.CaseRes
 		one.Error = err.Error()
 		return one, nil
 	}
-	one.Verdict, one.Effect, one.Problems, one.Passed = r.Decision.Verdict, r.Decision.Effect, r.Problems, len(r.Problems) == 0
-	if update && (!one.Passed || !r.Exact) {
+	one.Verdict, one.Effect, one.Problems, one.Passed, one.Partial = r.Decision.Verdict, r.Decision.Effect, r.Problems, len(r.Problems) == 0, r.Partial
+	if update && !one.Passed && !r.Partial {
+		// What somebody wrote by hand says what is meant; that something else comes out does not change it.
 		if err := written(file, c.Format(r.Got)); err != nil {
 			one.Error, one.Passed = err.Error(), false
 			return one, nil
@@ -246,11 +249,15 @@ func runCase(file string, set *policy.Set, update bool) (tested, *policy.CaseRes
 	return one, r
 }
 
+// coverage is what cases show, by policy and rule.
+type coverage map[[2]string]*covered
+
 // cover adds what a case shows of the rules in force.
-func cover(rules map[policy.Requirement]*covered, name string, r *policy.CaseResult) {
+func (rules coverage) cover(name string, r *policy.CaseResult) {
 	for _, required := range r.Set.Requirements() {
-		if rules[required] == nil {
-			rules[required] = &covered{Policy: required.Policy, Rule: required.Rule, Passes: []string{}, Fails: []string{}}
+		key := [2]string{required.Policy, required.Rule}
+		if rules[key] == nil {
+			rules[key] = &covered{Policy: required.Policy, Rule: required.Rule, Where: clean(required.Where), Passes: []string{}, Fails: []string{}}
 		}
 	}
 	add := func(list *[]string) {
@@ -259,7 +266,7 @@ func cover(rules map[policy.Requirement]*covered, name string, r *policy.CaseRes
 		}
 	}
 	for _, f := range r.Decision.Findings {
-		one := rules[policy.Requirement{Policy: f.Policy, Rule: f.Rule}]
+		one := rules[[2]string{f.Policy, f.Rule}]
 		if one == nil || f.Needs != "" {
 			continue // what it needs is what failed
 		}
@@ -319,8 +326,8 @@ func (a *app) printTested(r testReport, t *testRun, short bool) {
 		}
 		fmt.Fprintf(a.stdout, "\n%s\n", p.bold(c.Name))
 		for _, text := range slices.Concat([]string{c.Error}, c.Problems, []string{c.Diff}) {
-			for line := range strings.Lines(text) {
-				fmt.Fprintf(a.stdout, "  %s\n", stemma.Printable(strings.TrimRight(line, "\n"), 1000))
+			for line := range strings.Lines(plain(text)) {
+				fmt.Fprint(a.stdout, "  "+line)
 			}
 		}
 	}
@@ -331,15 +338,21 @@ func (a *app) printTested(r testReport, t *testRun, short bool) {
 	if short {
 		fmt.Fprintf(a.stdout, "%d%% of the rules in force fail in some case, want %d%%\n", r.failing()*100/max(1, len(r.Coverage)), t.least)
 	}
-	if r.Failed > 0 && a.code == exitRefuse && !t.update && !short {
+	failed := func(partial bool) bool {
+		return slices.ContainsFunc(r.Cases, func(c tested) bool { return !c.Passed && c.Error == "" && c.Partial == partial })
+	}
+	if failed(false) {
 		fmt.Fprintln(a.stdout, "if that is what is meant now: stemma policy test --update, and review the difference")
+	}
+	if failed(true) {
+		fmt.Fprintln(a.stdout, "what expect.txt says is changed by hand alone")
 	}
 }
 
 // printCoverage lists the rules in force that are tested by half: a rule that never fails in a case could be written such
 // that it cannot.
 func (a *app) printCoverage(r testReport) {
-	rows := [][]string{{"policy", "rule", "passes in", "fails in"}}
+	rows := [][]string{{"policy", "rule", "asked for at", "passes in", "fails in"}}
 	number := func(list []string) string {
 		if len(list) == 0 {
 			return "—"
@@ -348,7 +361,7 @@ func (a *app) printCoverage(r testReport) {
 	}
 	for _, c := range r.Coverage {
 		if len(c.Fails) == 0 || len(c.Passes) == 0 {
-			rows = append(rows, []string{clean(c.Policy), clean(c.Rule), number(c.Passes), number(c.Fails)})
+			rows = append(rows, []string{clean(c.Policy), clean(c.Rule), c.Where, number(c.Passes), number(c.Fails)})
 		}
 	}
 	passing := 0
@@ -360,6 +373,10 @@ func (a *app) printCoverage(r testReport) {
 	fmt.Fprintf(a.stdout, "\n%d of %s in force pass in some case, %d fail in some case\n", passing, plural(len(r.Coverage), "rule"), r.failing())
 	if len(rows) > 1 {
 		table(a.stdout, "  ", rows, nil)
+	}
+	if r.failing() < len(r.Coverage) {
+		fmt.Fprintln(a.stdout, "  a rule that never fails may be one that cannot: record an image that it refuses (stemma inspect IMAGE --record FILE.txtar),")
+		fmt.Fprintln(a.stdout, "  or change the evidence in a case")
 	}
 }
 
@@ -389,7 +406,16 @@ type junitCase struct {
 
 type junitProblem struct {
 	Message string `xml:"message,attr"`
-	Text    string `xml:",chardata"`
+	Text    string `xml:",cdata"`
+}
+
+// plain is text of several lines that is safe to print, and that XML can hold.
+func plain(text string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		b.WriteString(stemma.Printable(strings.TrimRight(line, "\r\n"), 1000) + "\n")
+	}
+	return b.String()
 }
 
 // writeJUnit writes a suite for each directory of cases.
@@ -407,11 +433,11 @@ func (a *app) writeJUnit(r testReport) error {
 		one := junitCase{Class: dir, Name: strings.TrimSuffix(name, caseSuffix)}
 		switch {
 		case c.Error != "":
-			one.Error = &junitProblem{Message: "the case cannot be read", Text: c.Error}
+			one.Error = &junitProblem{Message: "the case cannot be read", Text: plain(c.Error)}
 			s.Errors++
 			all.Errors++
 		case !c.Passed:
-			one.Failure = &junitProblem{Message: strings.Join(c.Problems, "; "), Text: c.Diff}
+			one.Failure = &junitProblem{Message: c.Problems[0], Text: plain(strings.Join(c.Problems, "\n") + "\n" + c.Diff)}
 			s.Failures++
 			all.Failures++
 		}
@@ -427,31 +453,4 @@ func (a *app) writeJUnit(r testReport) error {
 	b.WriteByte('\n')
 	_, err := a.stdout.Write(b.Bytes())
 	return err
-}
-
-// record writes evidence as a test case, with the policies that it was looked for under and what they make of it.
-func (a *app) record(file, image string, files []policyFile, e *stemma.Evidence) error {
-	if filepath.Ext(file) != caseSuffix {
-		return &usageError{fmt.Errorf("--record %s is no case", clean(file)), "cases end in .txtar: --record " + clean(strings.TrimSuffix(file, filepath.Ext(file))) + caseSuffix}
-	}
-	if _, err := os.Stat(file); err == nil {
-		return &usageError{fmt.Errorf("%s is there already", clean(file)), "remove it first, or record under another name"}
-	}
-	documents, _ := parted(files)
-	data, err := policy.NewCase(clean(image), e, stemma.Situation{At: e.CollectedAt}, documents...)
-	if err != nil {
-		return err
-	}
-	if len(data) > stemma.MaxJSONBytes {
-		return fmt.Errorf("the case has %d bytes, over the limit of %d that cases have", len(data), stemma.MaxJSONBytes)
-	}
-	if err := written(file, data); err != nil {
-		return err
-	}
-	next := "add what is to be said of it, want.txt or expect.txt, or run: stemma policy test " + clean(file) + " --policy FILE --update"
-	if len(files) > 0 {
-		next = "stemma policy test " + clean(file)
-	}
-	fmt.Fprintf(a.stdout, "recorded %s\n%s\n", clean(file), next)
-	return nil
 }
