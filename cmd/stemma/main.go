@@ -120,6 +120,8 @@ source, under which controls, and whether all of that is said about this very di
   stemma demo                                   a story in a world of its own: no network, no files
   stemma inspect ghcr.io/acme/api:1.8.2         everything that is known about an image, and by whom it is said
   stemma verify ghcr.io/acme/api:1.8.2 --policy policy.yaml
+  stemma learn ghcr.io/acme/api:1.8.2           the tightest policy that the image meets
+  stemma policy --help                          check, test, explain, import, sign and publish policies
   stemma mirror ghcr.io/acme/api:1.8.2 registry.corp.example/hub/acme/api
 
 IMAGE is registry/repo[:tag][@sha256:…] or oci:DIR[@sha256:…], a directory in OCI layout.

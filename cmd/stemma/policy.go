@@ -12,7 +12,7 @@ import (
 func (a *app) policyCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "policy",
-		Short: "Check, try and explain policies",
+		Short: "Check, test, explain, import, sign and publish policies",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return &usageError{fmt.Errorf("policy needs a verb"), "stemma policy --help lists them"}

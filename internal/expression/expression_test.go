@@ -177,7 +177,7 @@ func TestCompileErrors(t *testing.T) {
 		{"", `now() < now`, `nothing is called`},
 		{"", `1 == 1`, `1:1: the expression says nothing about the image`},
 		{"", `image.repositorie == "x"`, `there is no field "repositorie"; did you mean repository`},
-		{"", `image.`+"`x`"+` == "x"`, ``},
+		{"", `image.` + "`x`" + ` == "x"`, ``},
 		{"debug", `true`, `there is no kind of evidence "debug"`},
 	} {
 		t.Run(c.text[:min(60, len(c.text))], func(t *testing.T) {

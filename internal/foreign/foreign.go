@@ -167,7 +167,6 @@ type policy struct {
 	signers    []signer
 	ways       []way // of which one must be met
 	conditions []Note
-	dead       []string // why ways were left out
 }
 
 // way is one way to meet a policy: signatures by so many signers, and attestations.
