@@ -215,3 +215,26 @@ func FuzzBOM(f *testing.F) {
 		}
 	})
 }
+
+// A time that no date can write must not reach evidence: what holds it could not be encoded, and one bill of materials with
+// it would end every decision about its image.
+func TestTimesBeyondDates(t *testing.T) {
+	for kind, doc := range map[string]string{
+		stemma.PredicateVSAv1: vsa1, vulnsV02: scanList, "https://openvex.dev/ns/v0.2.0": openVEX020, "https://spdx.dev/Document": spdx23,
+	} {
+		for zone, beyond := range map[string]bool{"-12:00": true, "Z": false} {
+			text := strings.ReplaceAll(doc, "2026-01-02T03:04:05Z", "9999-12-31T23:59:59"+zone)
+			if text == doc {
+				t.Fatal(kind)
+			}
+			d, err := ReadUnsigned("sha256:00", stemma.Statement{PredicateType: kind, Predicate: json.RawMessage(text)})
+			data, encoded := json.Marshal(d)
+			if encoded != nil {
+				t.Errorf("%s %s: %v", kind, zone, encoded)
+			}
+			if kept := err == nil && strings.Contains(string(data), `"9999-12-31T23:59:59Z"`); kept == beyond {
+				t.Errorf("%s %s: %v, %s", kind, zone, err, data)
+			}
+		}
+	}
+}

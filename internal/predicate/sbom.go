@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
 	"stemma"
 )
@@ -287,12 +286,12 @@ func (b *bill) created(value string) {
 	if value == "" {
 		return
 	}
-	t, err := time.Parse(time.RFC3339, value)
+	t, err := instant(value)
 	if err != nil {
 		b.note("the time %q is left out: want RFC 3339", value)
 		return
 	}
-	b.out.Created = t.UTC()
+	b.out.Created = t
 }
 
 // describes records that the document describes an element. Every one counts, so a list that is cut short would be none.

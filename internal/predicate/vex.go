@@ -1,6 +1,7 @@
 package predicate
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -126,17 +127,30 @@ func date(x *stemma.Exploitability, issued, changed time.Time) {
 // excuses reports whether a status takes a vulnerability out.
 func excuses(status string) bool { return status == "not_affected" || status == "fixed" }
 
+// instant is a time of RFC 3339 in UTC. In another zone the year 9999 can be the year 10000, which RFC 3339 cannot write, and
+// neither can a decision about it.
+func instant(text string) (time.Time, error) {
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return time.Time{}, err
+	}
+	if t = t.UTC(); t.Year() < 0 || t.Year() > 9999 {
+		return time.Time{}, errors.New("a year that no date has")
+	}
+	return t, nil
+}
+
 // timeOf reads a time. One that is none is a breach of the format: what is later counts, and that must not be left open.
 func timeOf(s *stemma.JSONStream) (time.Time, error) {
 	text, err := s.Text()
 	if err != nil || text == "" {
 		return time.Time{}, err
 	}
-	t, err := time.Parse(time.RFC3339, text)
+	t, err := instant(text)
 	if err != nil {
 		return time.Time{}, s.Fail("expected a time of RFC 3339, got %.40q", text)
 	}
-	return t.UTC(), nil
+	return t, nil
 }
 
 // latest reads a time, and is the later of it and another.

@@ -3,7 +3,6 @@ package predicate
 import (
 	"fmt"
 	"strings"
-	"time"
 
 	"stemma"
 )
@@ -74,11 +73,11 @@ func vsa(id stemma.Digest, s stemma.Statement) (*stemma.VSA, error) {
 		}
 	}
 	if v.TimeVerified != "" {
-		t, err := time.Parse(time.RFC3339, v.TimeVerified)
+		t, err := instant(v.TimeVerified)
 		if err != nil {
 			return nil, fmt.Errorf("reading verification summary: the time %.40q: want RFC 3339", v.TimeVerified)
 		}
-		out.Time = t.UTC()
+		out.Time = t
 	}
 	return out, nil
 }
