@@ -2,10 +2,12 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"stemma"
+	"stemma/policy"
 )
 
 // printDecision renders a decision: the verdict, then what is wrong, what could not be checked, what holds, and what to
@@ -59,8 +61,24 @@ func (a *app) printDecision(d *stemma.Decision, asked, next string, verbose bool
 	}
 	if d.Verdict != stemma.Allow {
 		line("next", next+"   shows all that was found, and what each place answered")
+		if rule := explained(d); rule != "" {
+			line("", "stemma policy explain "+rule+"   says what that is for")
+		}
 	}
 	line("help", d.Help)
+}
+
+// explained is the first requirement that is not met and that policy explain knows.
+func explained(d *stemma.Decision) string {
+	known := append(policy.Rules(), policy.UnmatchedRule())
+	for _, outcome := range []stemma.Outcome{stemma.Fail, stemma.Unknown} {
+		for _, f := range d.Findings {
+			if f.Outcome == outcome && f.Needs == "" && slices.ContainsFunc(known, func(r policy.Rule) bool { return r.ID == f.Rule }) {
+				return f.Rule
+			}
+		}
+	}
+	return ""
 }
 
 // waiverLine says what a waiver grants, until when and who answers for it, or why it does not count.
