@@ -240,12 +240,17 @@ func TestSchema(t *testing.T) {
 		}
 		examples[name] = string(archive.Files[0].Data)
 	}
-	for _, page := range []string{"../docs/builders.md", "../README.md"} {
+	pages, err := filepath.Glob("../docs/*.md")
+	if err != nil || len(pages) < 5 {
+		t.Fatal(pages, err)
+	}
+	for _, page := range append(pages, "../README.md") {
 		data, err := os.ReadFile(page)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for i, block := range strings.Split(string(data), "```yaml\n")[1:] {
+		for i, block := range strings.Split(string(data), "```yaml")[1:] {
+			_, block, _ = strings.Cut(block, "\n") // the name of the file, on pages that are run
 			text, _, _ := strings.Cut(block, "```")
 			examples[fmt.Sprint(page, " ", i)] = text
 		}
