@@ -13,6 +13,7 @@ import (
 
 func (a *app) policyImportCommand() *cobra.Command {
 	var out string
+	var strict bool
 	c := &cobra.Command{
 		Use:   "import FILE...",
 		Short: "Translate policies of policy-controller, Kyverno and containers/image",
@@ -23,7 +24,8 @@ error, with its place.
 No image is accepted that the original refuses: what cannot be said is said tighter, and for a condition that cannot be said
 at all the policy has a rule that refuses, until somebody replaces it. docs/import.md has the details.
 
-Exit codes: 0 all is carried over; 1 some conditions are not; 2 the files cannot be read.`,
+Exit codes: 0 all is carried over, or said tighter; 1 something is not, or, with --strict, not as it is; 2 the files cannot
+be read.`,
 		Example: "  stemma policy import cluster-image-policy.yaml > policies/imported.yaml\n  stemma policy import /etc/containers/policy.json --out policies/imported.yaml",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -49,15 +51,22 @@ Exit codes: 0 all is carried over; 1 some conditions are not; 2 the files cannot
 				return fmt.Errorf("importing: the policy does not load, which is a defect: %w", err)
 			}
 			for _, n := range r.Notes {
-				word := "note"
-				if n.Lost {
-					word = "lost"
-				}
-				fmt.Fprintf(a.stderr, "%s  %s\n", word, n.String())
+				fmt.Fprintf(a.stderr, "%s  %s\n", n.Kind, n.String())
 			}
-			if r.Lost() > 0 {
+			lost, leftOut, tighter := r.Count(foreign.Lost), r.Count(foreign.LeftOut), r.Count(foreign.Tighter)
+			if lost > 0 {
+				fmt.Fprintf(a.stderr, "%s not carried over: the policies refuse for them, or lack the way that they belonged to\n", plural(lost, "condition"))
+			}
+			if leftOut > 0 {
+				fmt.Fprintf(a.stderr, "%s of what the original accepts left out\n", plural(leftOut, "part"))
+			}
+			if lost+leftOut > 0 {
 				a.code = exitRefuse
-				fmt.Fprintf(a.stderr, "%s not carried over: the policies refuse for them, or lack the way that they belonged to\n", plural(r.Lost(), "condition"))
+			}
+			if strict && lost+leftOut+tighter > 0 {
+				a.code = exitRefuse
+				fmt.Fprintln(a.stderr, "--strict: nothing is written")
+				return nil
 			}
 			if out == "" {
 				_, err := fmt.Fprint(a.stdout, r.Policy)
@@ -69,6 +78,7 @@ Exit codes: 0 all is carried over; 1 some conditions are not; 2 the files cannot
 			return written(out, []byte(r.Policy))
 		},
 	}
+	c.Flags().BoolVar(&strict, "strict", false, "write nothing unless all is carried over as it is")
 	c.Flags().StringVar(&out, "out", "", "write the policies into a new `FILE`")
 	return c
 }

@@ -27,16 +27,33 @@ func (t *translation) clusterImagePolicy(p part, name string) {
 						p.told("mode %q is not known: the policy enforces", p.text())
 					}
 				},
-				"match": differs("the policy is about these images in whatever resource they are"),
+				"match": func(p part) { p.matched() },
 				"policy": func(p part) {
 					p.lost("write it as a rule of your own: docs/expressions.md", "a condition in %s", inWords(p))
 				},
 			})
 		},
 	})
-	if len(p.in.ways) == 0 {
+	if len(p.in.ways) == 0 && !p.in.refuses {
 		p.lost("", "no authority was carried over")
 	}
+	if len(p.in.images) == 0 {
+		// The images that no pattern says have a policy of their own, which refuses.
+		t.policies = slices.DeleteFunc(t.policies, func(other *policy) bool { return other == p.in })
+		p.leftOut("", "a policy about no images that a pattern says")
+	}
+}
+
+// matched reads of which resources the images are. A Pod is among them wherever images are to run; its labels are not known
+// here, and a policy for those with some would admit the images of all.
+func (p part) matched() {
+	for _, item := range p.items() {
+		item.each(map[string]func(part){
+			"group": nil, "version": nil, "resource": nil,
+			"selector": func(p part) { p.lost("", "resources by their labels") },
+		})
+	}
+	p.told("the policy is about these images in whatever resource they are")
 }
 
 func inWords(p part) string {
@@ -46,71 +63,13 @@ func inWords(p part) string {
 	return "another language"
 }
 
-// image writes the pattern of an image: registries of Docker Hub under its one name, without a tag.
-func (p part) image(text string) (string, bool) {
-	text = strings.TrimSuffix(strings.TrimSuffix(text, ":*"), "@*")
-	for _, hub := range []string{"index.docker.io/", "registry-1.docker.io/", "registry.hub.docker.com/"} {
-		if rest, ok := strings.CutPrefix(text, hub); ok {
-			text = "docker.io/" + rest
-		}
-	}
-	host, rest, several := strings.Cut(text, "/")
-	if several && !strings.ContainsAny(host, ".:*") && host != "localhost" {
-		text, host, rest = "docker.io/"+text, "docker.io", host+"/"+rest
-	}
-	parts := strings.Split(text, "/")
-	for i, c := range parts {
-		if c != "**" && (strings.Contains(c, "**") || c == "" || strings.ContainsAny(c, "?[]{}@ ") || i > 0 && strings.Contains(c, ":")) {
-			return "", false
-		}
-	}
-	if host != "**" && strings.Contains(host, "*") || !several && text != "**" {
-		return "", false
-	}
-	if host == "docker.io" && several && !strings.Contains(rest, "/") && rest != "**" {
-		text = "docker.io/library/" + rest
-	}
-	return text, true
-}
-
-// wider is a pattern of more images than one that cannot be said: whatever the policy demands of them, it demands of more.
-// Fewer would be under another policy alone, which may demand less.
-func (p part) wider(text, wild string) string {
-	out := "**"
-	if at := strings.IndexAny(text, wild); at > 0 {
-		if slash := strings.LastIndexByte(text[:at], '/'); slash > 0 {
-			if whole, ok := p.image(text[:slash] + "/**"); ok {
-				out = whole
-			}
-		}
-	}
-	p.told("no pattern says %q: the policy is about all images of %s", text, out)
-	return out
-}
-
-func (p part) controllerImages() {
-	for _, item := range p.items() {
-		item.each(map[string]func(part){
-			"glob": func(p part) {
-				text, ok := p.text(), false
-				if !strings.ContainsAny(text, "/*?[") {
-					text = "docker.io/library/" + text
-				}
-				if text, ok = p.image(text); !ok {
-					text = p.wider(p.text(), "*?[")
-				}
-				p.in.images = append(p.in.images, text)
-			},
-		})
-	}
-}
-
 func (p part) authorities() {
 	for i, a := range p.items() {
 		a.in = &policy{signers: p.in.signers} // whose conditions are this authority's
 		w := way{name: fmt.Sprintf("authority-%d", i+1)}
 		var attestations part
 		var by []string
+		static := false
 		handlers := map[string]func(part){
 			"name":         func(part) {},
 			"keyless":      func(p part) { by = append(by, p.keyless()...) },
@@ -126,19 +85,30 @@ func (p part) authorities() {
 					"trustRootRef": func(p part) { p.lost("write a trust domain with this trusted root", "a trusted root of its own") },
 				})
 			},
-			"rfc3161timestamp": differs("timestamps count under the trusted root alone"),
-			"source":           differs("evidence in another repository is looked for where evidence.also of the PolicySet says; without it, it is not found"),
-			"signatureFormat":  differs("all formats of signatures are read"),
+			"rfc3161timestamp": func(p part) {
+				p.lost("write a trust domain with this trusted root, which requires timestamps", "timestamps by an authority of its own")
+			},
+			"source":          differs("evidence in another repository is looked for where evidence.also of the PolicySet says; without it, it is not found"),
+			"signatureFormat": differs("all formats of signatures are read"),
 			"static": func(p part) {
-				if p.get("action").text() == "pass" {
-					p.lost("", "an authority that passes without evidence")
-				} else {
-					p.lost("", "an authority that never passes")
+				static = true
+				p.each(map[string]func(part){"action": nil, "message": nil})
+				switch action := p.get("action").text(); action {
+				case "pass":
+					p.leftOut("write approved for digests, or exempt for namespaces", "an authority that passes without evidence")
+				case "fail":
+					p.told("an authority that never passes")
+				default:
+					p.lost("", "an action %q that is not known", action)
 				}
 			},
 		}
 		a.each(handlers)
-		if a.there() && len(by) == 0 && len(a.in.conditions) == 0 {
+		if p.in.signers = a.in.signers; static {
+			p.in.refuses = true
+			continue
+		}
+		if len(by) == 0 && len(a.in.conditions) == 0 {
 			a.lost("", "no identity was carried over")
 		}
 		if attestations.there() {
@@ -151,7 +121,6 @@ func (p part) authorities() {
 		} else {
 			w.by = by
 		}
-		p.in.signers = a.in.signers
 		if len(a.in.conditions) == 0 {
 			p.in.ways = append(p.in.ways, w)
 		}
@@ -220,7 +189,7 @@ func predicateType(text string) string {
 	case "custom":
 		return "https://cosign.sigstore.dev/attestation/v1"
 	}
-	if scheme, rest, ok := strings.Cut(text, "://"); ok && (scheme == "https" || scheme == "http") && rest != "" && !strings.ContainsAny(text, "*{} \n") {
+	if scheme, rest, ok := strings.Cut(text, "://"); ok && (scheme == "https" || scheme == "http") && rest != "" && isPlain(text) && !strings.ContainsAny(text, "*{} ") {
 		return text
 	}
 	return ""
@@ -241,48 +210,31 @@ func (p part) keyless() []string {
 		"insecureIgnoreSCT": differs("certificate timestamps are required"),
 		"identities": func(p part) {
 			for _, item := range p.items() {
-				by = append(by, item.identity(fromRegexp)...)
+				by = append(by, item.identities()...)
 			}
 		},
 	})
 	return by
 }
 
-// identity reads issuer and subject, exact or as expressions.
-func (p part) identity(shapes func(string) ([]string, string)) []string {
-	field := func(exact, expression string) (out []string) {
-		if e := p.get(exact); e.there() && e.text() != "" {
-			return []string{e.text()}
-		}
-		e := p.get(expression)
-		if e.text() == "" {
-			return nil
-		}
-		out, problem := shapes(e.text())
-		if problem != "" {
-			e.note(false, "name the identities one by one", "an identity is left out, the expression cannot be written as patterns: %s", problem)
-			return nil
-		}
-		return out
-	}
+// identities are those of one entry of policy-controller, whose plain fields are exact.
+func (p part) identities() []string {
 	p.each(map[string]func(part){"issuer": nil, "subject": nil, "issuerRegExp": nil, "subjectRegExp": nil})
-	issuers, subjects := field("issuer", "issuerRegExp"), field("subject", "subjectRegExp")
-	if len(issuers) == 0 || len(subjects) == 0 {
-		p.note(false, "", "an identity is left out that has no issuer or no subject")
-		return nil
+	return p.identity(fromExact)
+}
+
+// hash reads the hash that a key signs: what is no SHA-256 is another signature than the one that is verified here.
+func (p part) hash() {
+	if !strings.EqualFold(p.text(), "sha256") && p.there() {
+		p.lost("", "signatures with %s", p.text())
 	}
-	var by []string
-	for _, lines := range identities(p, issuers, subjects) {
-		by = append(by, p.in.signer(lines))
-	}
-	return by
 }
 
 func (p part) key(logged bool) []string {
 	var by []string
 	p.each(map[string]func(part){
 		"data":          func(p part) { by = append(by, p.pem(p.text(), logged)...) },
-		"hashAlgorithm": differs("signatures are verified with the hash that their key has"),
+		"hashAlgorithm": func(p part) { p.hash() },
 		"secretRef":     func(p part) { p.lost("write its public key into a trust domain", "a key in a secret") },
 		"kms":           func(p part) { p.lost("write its public key into a trust domain", "a key in a key management service") },
 	})
@@ -309,7 +261,7 @@ func (p part) pem(text string, logged bool) []string {
 			p.t.keys[encoded], p.t.order = k, append(p.t.order, k)
 		}
 		k.logged = k.logged || logged // the stricter of two
-		by = append(by, p.in.signer(keyMark+k.name))
+		by = append(by, p.in.signer(p.t, keyMark+k.name))
 	}
 	if len(by) == 0 {
 		p.lost("write a public key, BEGIN PUBLIC KEY", "no key can be read")

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 
@@ -36,6 +37,16 @@ type File struct {
 	Data []byte
 }
 
+// Kind says how much of the original a note is about.
+type Kind string
+
+// The three kinds of notes.
+const (
+	Lost    Kind = "lost"     // a condition that the policy does not have, and for which it refuses
+	LeftOut Kind = "left out" // something that the original accepts, and the policy does not
+	Tighter Kind = "note"     // something that is said otherwise, and no looser
+)
+
 // Note says what became of a part of the original.
 type Note struct {
 	File         string `json:"file"`
@@ -43,7 +54,7 @@ type Note struct {
 	Path         string `json:"path"` // of the part in its document: spec.authorities[0].keyless
 	Problem      string `json:"problem"`
 	Hint         string `json:"hint,omitempty"`
-	Lost         bool   `json:"lost"` // it is a condition that the policy does not have, and for which it refuses
+	Kind         Kind   `json:"kind"`
 }
 
 func (n Note) String() string {
@@ -61,19 +72,23 @@ type Result struct {
 	Notes  []Note   // in the order of the files
 }
 
-// Lost counts the conditions that were not carried over.
-func (r *Result) Lost() int {
+// Count counts the notes of a kind.
+func (r *Result) Count(kind Kind) int {
 	n := 0
 	for _, note := range r.Notes {
-		if note.Lost {
+		if note.Kind == kind {
 			n++
 		}
 	}
 	return n
 }
 
-// ErrNothing means that no file has a policy that is known here.
-var ErrNothing = errors.New("no policy of policy-controller, Kyverno or containers/image")
+// Errors of files that hold nothing to translate, or too much for one policy.
+var (
+	ErrNothing = errors.New("no policy of policy-controller, Kyverno or containers/image")
+	ErrMixed   = errors.New("policies of several verifiers, which do not speak for each other's images")
+	ErrLarge   = errors.New("more than one policy can say")
+)
 
 // Import translates files. What is no YAML, has a name twice or an alias, or is larger than any policy, is an error; what is
 // another kind of document is a note.
@@ -83,6 +98,9 @@ func Import(files ...File) (*Result, error) {
 		name := stemma.Printable(f.Name, 200)
 		if len(f.Data) > maxFile {
 			return nil, fmt.Errorf("%s: %d bytes, over the limit of %d", name, len(f.Data), maxFile)
+		}
+		if !utf8.Valid(f.Data) {
+			return nil, fmt.Errorf("%s: not valid UTF-8", name)
 		}
 		d := yaml.NewDecoder(bytes.NewReader(f.Data))
 		for n := 0; ; n++ {
@@ -103,10 +121,12 @@ func Import(files ...File) (*Result, error) {
 			}
 		}
 	}
-	if len(t.read) == 0 {
-		if len(t.notes) > 0 {
-			return nil, fmt.Errorf("%w; %s", ErrNothing, t.notes[0].String())
-		}
+	switch {
+	case t.problem != nil:
+		return nil, t.problem
+	case len(t.policies) == 0 && len(t.notes) > 0:
+		return nil, fmt.Errorf("%w; %s", ErrNothing, t.notes[0].String())
+	case len(t.policies) == 0:
 		return nil, ErrNothing
 	}
 	return &Result{Policy: t.write(), Read: t.read, Notes: t.notes}, nil
@@ -122,6 +142,8 @@ func plain(file string, n *yaml.Node, depth int) error {
 		return wrong(n, fmt.Sprintf("nested more than %d deep", maxDepth))
 	case n.Kind == yaml.AliasNode:
 		return wrong(n, "an alias; write out what it stands for")
+	case n.Style&yaml.TaggedStyle != 0:
+		return wrong(n, "a tag, which makes a value another one")
 	}
 	seen := map[string]bool{}
 	for i, c := range n.Content {
@@ -148,8 +170,34 @@ type translation struct {
 	policies []*policy
 	keys     map[string]*key // by their bytes
 	order    []*key
-	pin      bool // a tag is to be replaced by its digest
+	tags     string // what becomes of a tag: refuse, pin, or nothing
+	verifier string // whose policies these are
+	problem  error
 }
+
+// Bounds of what is written: a policy file has no more documents, and a list of more is read by nobody.
+const (
+	maxPolicies = 200
+	maxSigners  = 500
+)
+
+// tag makes the stricter of two demands on tags.
+func (t *translation) tag(demand string) {
+	if t.tags != "refuse" {
+		t.tags = demand
+	}
+}
+
+// of notes whose policies are read. One verifier says nothing of images that another one is about: of both, the policies
+// that match would not be the same.
+func (t *translation) of(verifier string) {
+	if t.verifier != "" && t.verifier != verifier || t.verifier == containersImage {
+		t.problem = cmp.Or(t.problem, fmt.Errorf("%w: import them one by one", ErrMixed))
+	}
+	t.verifier = verifier
+}
+
+const containersImage = "containers/image" // of whose policies there is one in force
 
 // key is a public key that a policy holds.
 type key struct {
@@ -166,6 +214,7 @@ type policy struct {
 	mode       string
 	signers    []signer
 	ways       []way // of which one must be met
+	refuses    bool  // the original does, whatever there is
 	conditions []Note
 }
 
@@ -193,32 +242,44 @@ type part struct {
 	t    *translation
 	file string
 	path string
-	node *yaml.Node
-	in   *policy // that conditions are of; nil before there is one
+	node *yaml.Node // nil where nothing is written
+	at   *yaml.Node // the nearest that is
+	in   *policy    // that conditions are of
 }
 
-func (p part) note(lost bool, hint, problem string, args ...any) {
-	n := Note{
-		File: p.file, Line: p.node.Line, Column: p.node.Column, Path: cmp.Or(strings.TrimPrefix(stemma.Printable(p.path, 200), "."), "document"),
-		Problem: stemma.Printable(fmt.Sprintf(problem, args...), 300), Hint: hint, Lost: lost,
+func (p part) note(kind Kind, hint, problem string, args ...any) {
+	at := p.node
+	if at == nil {
+		at = p.at
 	}
-	if len(p.t.notes) < maxNotes {
+	n := Note{
+		File: p.file, Line: at.Line, Column: at.Column, Path: cmp.Or(strings.TrimPrefix(stemma.Printable(p.path, 200), "."), "document"),
+		Problem: stemma.Printable(fmt.Sprintf(problem, args...), 300), Hint: hint, Kind: kind,
+	}
+	switch {
+	case len(p.t.notes) == maxNotes:
+		// Whoever reads so many misses what comes after them.
+		p.t.problem = cmp.Or(p.t.problem, fmt.Errorf("%s:%d:%d: %w: over %d notes", n.File, n.Line, n.Column, ErrLarge, maxNotes))
+	default:
 		p.t.notes = append(p.t.notes, n)
 	}
-	if lost && p.in != nil && len(p.in.conditions) < maxNotes {
+	if kind == Lost && p.in != nil {
 		p.in.conditions = append(p.in.conditions, n)
 	}
 }
 
 // lost reports a condition that is not carried over: the policy refuses for it.
-func (p part) lost(hint, problem string, args ...any) { p.note(true, hint, problem, args...) }
+func (p part) lost(hint, problem string, args ...any) { p.note(Lost, hint, problem, args...) }
+
+// leftOut reports what the original accepts, and the policy does not.
+func (p part) leftOut(hint, problem string, args ...any) { p.note(LeftOut, hint, problem, args...) }
 
 // told reports what is different, and no looser.
-func (p part) told(problem string, args ...any) { p.note(false, "", problem, args...) }
+func (p part) told(problem string, args ...any) { p.note(Tighter, "", problem, args...) }
 
 // each goes through a mapping. What no handler is for is a condition that nobody understands.
 func (p part) each(handlers map[string]func(part)) {
-	if p.node.Kind != yaml.MappingNode {
+	if p.node == nil || p.node.Kind != yaml.MappingNode {
 		p.lost("", "a mapping is expected here")
 		return
 	}
@@ -239,6 +300,9 @@ func (p part) each(handlers map[string]func(part)) {
 func (p part) get(k string) part {
 	child := p
 	child.node, child.path = nil, p.path+"."+k
+	if p.node != nil {
+		child.at = p.node
+	}
 	if p.node != nil && p.node.Kind == yaml.MappingNode {
 		for i := 0; i+1 < len(p.node.Content); i += 2 {
 			if p.node.Content[i].Value == k {
@@ -299,10 +363,13 @@ func (t *translation) document(p part) {
 		{"policies.kyverno.io", "NamespacedImageValidatingPolicy"}: t.imageValidating,
 	}
 	switch read := known[[2]string{group, kind}]; {
+	case t.problem != nil:
 	case read != nil:
+		t.of(strings.TrimPrefix(group, "policies."))
 		t.read = append(t.read, strings.TrimSpace(kind+" "+name))
 		read(p, name)
 	case api == "" && kind == "" && p.get("default").there():
+		t.of(containersImage)
 		t.read = append(t.read, "policy.json "+p.file)
 		t.containers(p)
 	default:
@@ -313,7 +380,9 @@ func (t *translation) document(p part) {
 // policy begins a document.
 func (t *translation) policy(p part, kind, name string) part {
 	p.in = &policy{name: t.unused(name), from: kind + " " + name + ", " + fmt.Sprintf("%s:%d", filepath.Base(p.file), p.node.Line)}
-	t.policies = append(t.policies, p.in)
+	if t.policies = append(t.policies, p.in); len(t.policies) > maxPolicies {
+		t.problem = cmp.Or(t.problem, fmt.Errorf("%s:%d: %w: over %d policies", p.file, p.node.Line, ErrLarge, maxPolicies))
+	}
 	return p
 }
 
@@ -342,11 +411,15 @@ func (t *translation) unused(name string) string {
 }
 
 // signer adds an identity to the policy, and returns its name there.
-func (p *policy) signer(lines string) string {
+func (p *policy) signer(t *translation, lines string) string {
 	for _, s := range p.signers {
 		if s.lines == lines {
 			return s.name
 		}
+	}
+	if len(p.signers) == maxSigners {
+		t.problem = cmp.Or(t.problem, fmt.Errorf("%s: %w: over %d signers", p.from, ErrLarge, maxSigners))
+		return p.signers[0].name
 	}
 	name := fmt.Sprintf("signer-%d", len(p.signers)+1)
 	p.signers = append(p.signers, signer{name, lines})

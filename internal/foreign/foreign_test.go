@@ -41,10 +41,7 @@ func TestImport(t *testing.T) {
 			}
 			var notes strings.Builder
 			for _, n := range r.Notes {
-				if n.Lost {
-					notes.WriteString("lost  ")
-				}
-				notes.WriteString(n.String() + "\n")
+				notes.WriteString(string(n.Kind) + "  " + n.String() + "\n")
 			}
 			if *update {
 				archive.Files[1].Data, archive.Files[2].Data = []byte(r.Policy), []byte(notes.String())

@@ -1,9 +1,13 @@
 package foreign
 
 import (
+	"cmp"
 	"encoding/json"
+	"regexp/syntax"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"stemma"
 )
@@ -14,158 +18,167 @@ const (
 	something = '\uE001' // any text, not none
 	component = '\uE002' // any text without a slash, or none
 	named     = '\uE003' // any text without a slash, not none
+	begin     = '\uE004' // nothing stands before
+	end       = '\uE005' // nor behind
 	wildcards = "\uE000\uE001\uE002\uE003"
+	marks     = "\uE004\uE005"
 )
 
-// fromRegexp is what a regular expression accepts, as shapes each of which accepts no more. An expression that is not
-// anchored accepts what has more before and after it; the shapes are anchored. The second result says what is not
-// understood, or "".
-func fromRegexp(text string) (shapes []string, problem string) {
-	if strings.ContainsAny(text, wildcards) {
-		return nil, "it has private characters"
+// maxText bounds an issuer, a subject or an expression of either; longer ones name nobody.
+const maxText = 1000
+
+// maxPattern is the longest pattern of the language, less what wildcards grow by.
+const maxPattern = 400
+
+// isPlain reports whether text is what a person reads it as, and no shape of more.
+func isPlain(text string) bool {
+	return len(text) <= maxText && !strings.ContainsAny(text, wildcards+marks) && stemma.Printable(text, maxText) == text
+}
+
+// fromExact is text that stands for itself.
+func fromExact(text string) (shapes []string, problem string) {
+	if !isPlain(text) {
+		return nil, "it has characters that are not printed, or very many"
 	}
-	branches, problem := split(text)
+	return []string{text}, ""
+}
+
+// fromRegexp is what a regular expression accepts, as shapes each of which accepts no more. The expression is read by the
+// parser of the library that the original matches with, so that both see the same one in it. It is enough that it matches
+// somewhere; the shapes are whole, and tighter is true where that makes a difference.
+func fromRegexp(text string) (shapes []string, tighter bool, problem string) {
+	if !isPlain(text) {
+		return nil, false, "it has characters that are not printed, or very many"
+	}
+	tree, err := syntax.Parse(text, syntax.Perl)
+	if err != nil {
+		return nil, false, "it is no regular expression"
+	}
+	marked, problem := fromTree(tree)
 	if problem != "" {
-		return nil, problem
+		return nil, false, problem
 	}
-	for _, b := range branches {
-		some, problem := fromBranch(b)
-		if problem != "" {
-			return nil, problem
-		}
-		if shapes = append(shapes, some...); len(shapes) > maxBranches {
-			return nil, "it stands for too many names"
+	for _, s := range marked {
+		open := strings.TrimPrefix(s, string(begin))
+		whole := strings.TrimSuffix(open, string(end))
+		tighter = tighter || open == s && !strings.HasPrefix(s, string(anything)) || whole == open && !strings.HasSuffix(s, string(anything))
+		if whole != "" && !slices.Contains(shapes, whole) {
+			shapes = append(shapes, whole)
 		}
 	}
-	return shapes, ""
+	if len(shapes) == 0 {
+		return nil, false, "it accepts no text that is one's name"
+	}
+	return shapes, tighter, ""
 }
 
-// split parts an expression at the bars outside of groups.
-func split(text string) (out []string, problem string) {
-	depth, start := 0, 0
-	for i := 0; i < len(text); i++ {
-		switch text[i] {
-		case '\\':
-			i++
-		case '[':
-			end := strings.IndexByte(text[i:], ']')
-			if end < 0 {
-				return nil, "a class without an end"
-			}
-			i += end
-		case '(':
-			depth++
-		case ')':
-			depth--
-		case '|':
-			if depth == 0 {
-				out, start = append(out, text[start:i]), i+1
+// fromTree is what a part of an expression accepts.
+func fromTree(tree *syntax.Regexp) (shapes []string, problem string) {
+	switch tree.Op {
+	case syntax.OpEmptyMatch:
+		return []string{""}, ""
+	case syntax.OpLiteral:
+		return fromLiteral(tree)
+	case syntax.OpAnyChar, syntax.OpAnyCharNotNL:
+		return []string{"."}, "" // a dot is one of them, and the one that is nearly always meant
+	case syntax.OpBeginText:
+		return []string{string(begin)}, ""
+	case syntax.OpEndText:
+		return []string{string(end)}, ""
+	case syntax.OpCapture:
+		return fromTree(tree.Sub[0])
+	case syntax.OpQuest:
+		shapes, problem = fromTree(tree.Sub[0])
+		return append([]string{""}, shapes...), problem
+	case syntax.OpStar, syntax.OpPlus:
+		return fromRepeat(tree)
+	case syntax.OpCharClass:
+		for i := 0; i+1 < len(tree.Rune); i += 2 {
+			for r := tree.Rune[i]; r <= tree.Rune[i+1]; r++ {
+				if shapes = append(shapes, string(r)); len(shapes) > maxBranches || !isPlain(string(r)) {
+					return nil, "a class of characters, " + stemma.Printable(tree.String(), 40)
+				}
 			}
 		}
+		return shapes, ""
+	case syntax.OpAlternate:
+		for _, sub := range tree.Sub {
+			some, problem := fromTree(sub)
+			if shapes = append(shapes, some...); problem != "" || len(shapes) > maxBranches {
+				return nil, cmp.Or(problem, "it stands for too many names")
+			}
+		}
+		return shapes, ""
+	case syntax.OpConcat:
+		shapes = []string{""}
+		for _, sub := range tree.Sub {
+			some, problem := fromTree(sub)
+			if shapes = product(shapes, some); problem != "" || len(shapes) > maxBranches {
+				return nil, cmp.Or(problem, "it stands for too many names")
+			}
+		}
+		return shapes, ""
 	}
-	if depth != 0 {
-		return nil, "a group without an end"
-	}
-	return append(out, text[start:]), ""
+	return nil, "what no pattern says, " + stemma.Printable(tree.String(), 40)
 }
 
-// fromBranch reads one alternative: plain characters, escaped ones, any text, and groups of plain texts.
-func fromBranch(text string) (shapes []string, problem string) {
-	shapes = []string{""}
-	add := func(more ...string) bool {
-		var out []string
-		for _, s := range shapes {
-			for _, m := range more {
+// product puts each of more behind each of the shapes. What would stand before the beginning or behind the end matches
+// nothing, and is no shape.
+func product(shapes, more []string) (out []string) {
+	for _, s := range shapes {
+		for _, m := range more {
+			switch {
+			case strings.HasPrefix(m, string(begin)):
+				if s == "" || s == string(begin) {
+					out = append(out, m)
+				}
+			case strings.HasSuffix(s, string(end)):
+				if m == "" || m == string(end) {
+					out = append(out, s)
+				}
+			default:
 				out = append(out, s+m)
 			}
 		}
-		shapes = out
-		return len(out) <= maxBranches
 	}
-	text = strings.TrimPrefix(text, "^")
-	if strings.HasSuffix(text, "$") && !strings.HasSuffix(text, `\$`) {
-		text = strings.TrimSuffix(text, "$")
-	}
-	for len(text) > 0 {
-		literal := ""
-		switch c := text[0]; {
-		case strings.HasPrefix(text, ".*"), strings.HasPrefix(text, ".+"), strings.HasPrefix(text, "[^/]*"), strings.HasPrefix(text, "[^/]+"):
-			class := 1
-			if c == '[' {
-				class = 4
-			}
-			kind := map[string]rune{".*": anything, ".+": something, "[^/]*": component, "[^/]+": named}[text[:class+1]]
-			if text = text[class+1:]; strings.HasPrefix(text, "?") {
-				text = text[1:] // how eager it is changes nothing
-			}
-			add(string(kind))
-			if quantified(text) {
-				return nil, "a quantifier"
-			}
-			continue
-		case c == '(':
-			end := strings.IndexByte(text, ')')
-			inner := strings.TrimPrefix(text[1:max(end, 1)], "?:")
-			if end < 0 || strings.ContainsAny(inner, `([?*+{^$.`) {
-				return nil, "a group of more than plain names"
-			}
-			var names []string
-			for _, n := range strings.Split(inner, "|") {
-				plain, ok := unescaped(n)
-				if !ok {
-					return nil, "a group of more than plain names"
-				}
-				names = append(names, plain)
-			}
-			if text = text[end+1:]; quantified(text) {
-				return nil, "a quantifier"
-			}
-			if !add(names...) {
-				return nil, "it stands for too many names"
-			}
-			continue
-		case c == '\\':
-			if len(text) < 2 || text[1] >= 0x80 || isWord(text[1]) {
-				return nil, "a class of characters"
-			}
-			literal, text = text[1:2], text[2:]
-		case strings.IndexByte(`[]{}*+?|^$)`, c) >= 0:
-			return nil, "a class or quantifier, from " + stemma.Printable(text, 40)
-		default: // a dot among them, which stands for itself, too
-			literal, text = text[:1], text[1:]
-		}
-		if quantified(text) {
-			return nil, "a quantifier"
-		}
-		add(literal)
-	}
-	return shapes, ""
+	return out
 }
 
-func quantified(rest string) bool { return rest != "" && strings.IndexByte("*+?{", rest[0]) >= 0 }
-
-func isWord(c byte) bool {
-	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+// fromLiteral is text; in any case, in lower case.
+func fromLiteral(tree *syntax.Regexp) (shapes []string, problem string) {
+	text := string(tree.Rune)
+	if tree.Flags&syntax.FoldCase != 0 {
+		if strings.ContainsFunc(text, func(r rune) bool { return r >= utf8.RuneSelf }) {
+			return nil, "letters of any case"
+		}
+		text = strings.ToLower(text)
+	}
+	return fromExact(text) // an escape may stand for what is no plain text
 }
 
-func unescaped(text string) (string, bool) {
-	var b strings.Builder
-	for i := 0; i < len(text); i++ {
-		if text[i] == '\\' {
-			if i++; i == len(text) || isWord(text[i]) || text[i] >= 0x80 {
-				return "", false
-			}
+// fromRepeat is any text, or any without a slash: of other characters no pattern says any number.
+func fromRepeat(tree *syntax.Regexp) (shapes []string, problem string) {
+	some := tree.Op == syntax.OpPlus
+	pick := func(none, one rune) []string {
+		if some {
+			return []string{string(one)}
 		}
-		b.WriteByte(text[i])
+		return []string{string(none)}
 	}
-	return b.String(), true
+	switch sub := tree.Sub[0]; {
+	case sub.Op == syntax.OpAnyChar || sub.Op == syntax.OpAnyCharNotNL:
+		return pick(anything, something), ""
+	case sub.Op == syntax.OpCharClass && slices.Equal(sub.Rune, []rune{0, '/' - 1, '/' + 1, unicode.MaxRune}):
+		return pick(component, named), ""
+	}
+	return nil, "what no pattern says, " + stemma.Printable(tree.String(), 40)
 }
 
 // fromWildcard is what a wildcard of Kyverno accepts: its star goes over slashes.
 func fromWildcard(text string) (shapes []string, problem string) {
 	switch {
-	case strings.ContainsAny(text, wildcards):
-		return nil, "it has private characters"
+	case !isPlain(text):
+		return nil, "it has characters that are not printed, or very many"
 	case strings.Contains(text, "?"):
 		return nil, "a wildcard for one character"
 	}
@@ -220,7 +233,7 @@ func github(subject string) (out, problem string) {
 	parts := strings.Split(path, "/")
 	if last := parts[len(parts)-1]; len(parts) >= 2 && len(parts) < 5 && (last == string(anything) || last == string(something)) {
 		// "acme/app/.*" is every workflow there.
-		whole := []string{"", "*", ".github", "workflows", "*"}
+		whole := []string{"", string(component), ".github", "workflows", string(component)}
 		parts = append(parts[:len(parts)-1], whole[len(parts)-1:]...)
 	}
 	if len(parts) != 5 || parts[2] != ".github" || parts[3] != "workflows" || !literal(parts[0]) {
@@ -235,6 +248,9 @@ func github(subject string) (out, problem string) {
 	if !ok {
 		return "", "the ref is more than a pattern says"
 	}
+	if len(subject) > maxPattern {
+		return "", "the subject is longer than a pattern"
+	}
 	return "github: {workflow: " + quoted(strings.Join(parts, "/")) + ", workflowRefs: [" + refs + "]}", ""
 }
 
@@ -247,7 +263,7 @@ func gitlab(subject string) (out, problem string) {
 		return "", "the subject is not GROUP/PROJECT//FILE@REF"
 	}
 	parts := strings.Split(project, "/")
-	if !literal(parts[0]) {
+	if !literal(parts[0]) || parts[0] == "gitlab.com" {
 		return "", "the subject is of any group"
 	}
 	for k, c := range parts {
@@ -265,12 +281,15 @@ func gitlab(subject string) (out, problem string) {
 	if !ok {
 		return "", "the ref is more than a pattern says"
 	}
+	if len(subject) > maxPattern {
+		return "", "the subject is longer than a pattern"
+	}
 	return "gitlab: {config: " + quoted(strings.Join(parts, "/")+"//"+strings.Join(names, "/")) + ", configRefs: [" + refs + "]}", ""
 }
 
 // pattern writes one component of a path. A star within one accepts no text, too, which only some wildcards do.
 func pattern(shape string) (string, bool) {
-	if shape == "" || strings.ContainsAny(shape, "*{}") || shape == "." || shape == ".." {
+	if shape == "" || strings.ContainsAny(shape, "*{}%#?\\ ") || shape == "." || shape == ".." {
 		return "", false
 	}
 	for _, c := range wildcards {
@@ -315,21 +334,50 @@ func references(shape string) (string, bool) {
 	return quoted(strings.Join(parts, "/")), len(parts) > 2
 }
 
-// identities are those of one entry: issuer and subject, each exact or a pattern.
-func identities(p part, issuer, subject []string) []string {
-	var out []string
-	for _, i := range issuer {
-		for _, s := range subject {
+// identity reads one entry: issuer and subject, each exact or as an expression. exact says what the plain fields accept.
+func (p part) identity(exact func(string) ([]string, string)) (by []string) {
+	issuers, subjects := p.accepted("issuer", exact), p.accepted("subject", exact)
+	for _, i := range issuers {
+		for _, s := range subjects {
 			lines, problem := identity{i, s}.lines()
-			switch {
-			case lines == "":
-				p.note(false, "", "an identity is left out: %s", problem)
-			case !slices.Contains(out, lines):
-				out = append(out, lines)
+			if lines == "" {
+				p.leftOut("name the identities one by one", "an identity is left out: %s", problem)
+				continue
+			}
+			if name := p.in.signer(p.t, lines); !slices.Contains(by, name) {
+				by = append(by, name)
 			}
 		}
 	}
-	return out
+	return by
+}
+
+// accepted is what a field accepts, written as it is or in the field with RegExp behind its name.
+func (p part) accepted(name string, exact func(string) ([]string, string)) []string {
+	plain, expression := p.get(name), p.get(name+"RegExp")
+	switch {
+	case plain.text() != "" && expression.text() != "":
+		p.leftOut("keep one", "an identity is left out that has both %s and %sRegExp", name, name)
+	case plain.text() != "":
+		shapes, problem := exact(plain.text())
+		if problem == "" {
+			return shapes
+		}
+		plain.leftOut("name the identities one by one", "an identity is left out: %s", problem)
+	case expression.text() != "":
+		shapes, tighter, problem := fromRegexp(expression.text())
+		if problem != "" {
+			expression.leftOut("name the identities one by one", "an identity is left out, the expression cannot be written as patterns: %s", problem)
+			return nil
+		}
+		if tighter {
+			expression.told("the expression is not anchored, and is read as if it was")
+		}
+		return shapes
+	default:
+		p.leftOut("", "an identity is left out that has no %s", name)
+	}
+	return nil
 }
 
 // quoted is text as YAML reads it, on one line.

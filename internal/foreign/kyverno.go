@@ -3,29 +3,57 @@ package foreign
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
+
+// action is what Kyverno does when a rule is not met: Audit, unless something says Enforce.
+type action struct {
+	said     bool
+	enforces bool
+}
+
+func (a *action) read(p part) {
+	if a.said = a.said || p.text() != ""; !strings.EqualFold(p.text(), "audit") {
+		a.enforces = true
+	}
+}
+
+// overridden reads namespaces in which another action is taken: one that enforces makes the policy enforce in all.
+func (a *action) overridden(p part) {
+	for _, item := range p.items() {
+		if !strings.EqualFold(item.get("action").text(), "audit") {
+			a.enforces = true
+		}
+	}
+	p.told("namespaces in which another action is taken: the strictest is taken in all; write exempt")
+}
 
 // kyverno translates the verifyImages rules of a ClusterPolicy or Policy: each rule, and each entry of it, is a policy of its
 // own, and an image must meet all that are about it.
 func (t *translation) kyverno(p part, name string) {
-	mode := ""
-	found := false
-	spec := p.get("spec")
-	audit := func(p part) {
-		if strings.EqualFold(p.text(), "audit") {
-			mode = "audit"
-		}
-	}
+	p.in = &policy{} // what is said of all rules
+	written := len(t.policies)
+	var fallback action
 	var rules []part
-	spec.each(map[string]func(part){
-		"rules":                            func(p part) { rules = p.items() },
-		"validationFailureAction":          audit,
-		"validationFailureActionOverrides": differs("namespaces in which another action is taken: write exempt, or policies of namespaces"),
-		"failurePolicy":                    differs("what becomes of an image when nobody answers, the PolicySet says (undetermined)"),
-		"webhookTimeoutSeconds":            nil, "webhookConfiguration": nil, "background": nil, "admission": nil, "schemaValidation": nil,
-		"generateExisting": nil, "mutateExistingOnPolicyUpdate": nil, "emitWarning": nil, "useServerSideApply": nil,
-		"applyRules": differs("all rules are applied"),
+	p.each(map[string]func(part){
+		"apiVersion": nil, "kind": nil, "status": nil,
+		"metadata": func(p part) {
+			if p.get("namespace").there() {
+				p.told("the policy is one of all namespaces")
+			}
+		},
+		"spec": func(p part) {
+			p.each(map[string]func(part){
+				"rules":                            func(p part) { rules = p.items() },
+				"validationFailureAction":          fallback.read,
+				"validationFailureActionOverrides": fallback.overridden,
+				"failurePolicy":                    differs("what becomes of an image when nobody answers, the PolicySet says (undetermined)"),
+				"webhookTimeoutSeconds":            nil, "webhookConfiguration": nil, "background": nil, "admission": nil, "schemaValidation": nil,
+				"generateExisting": nil, "mutateExistingOnPolicyUpdate": nil, "emitWarning": nil, "useServerSideApply": nil,
+				"applyRules": differs("all rules are applied"),
+			})
+		},
 	})
 	for _, rule := range rules {
 		images := rule.get("verifyImages")
@@ -33,14 +61,15 @@ func (t *translation) kyverno(p part, name string) {
 			rule.told("a rule that verifies no images, which is left out")
 			continue
 		}
-		found = true
+		first := len(t.policies)
+		rule.in = &policy{}
 		rule.each(map[string]func(part){
 			"name": nil, "verifyImages": nil,
 			"match":            differs("the policy is about these images in whatever resource they are"),
 			"exclude":          differs("resources are not left out: write exempt for namespaces"),
 			"preconditions":    differs("the policy is about these images without preconditions"),
 			"celPreconditions": differs("the policy is about these images without preconditions"),
-			"context":          nil, "skipBackgroundRequests": nil,
+			"context":          nil, "skipBackgroundRequests": nil, "reportProperties": nil,
 			"imageExtractors": differs("images in fields of other resources are for the edge to find"),
 		})
 		for i, entry := range images.items() {
@@ -48,93 +77,55 @@ func (t *translation) kyverno(p part, name string) {
 			if i > 0 {
 				called += fmt.Sprintf("-%d", i+1)
 			}
-			e := t.policy(entry, "Kyverno rule", called)
-			e.in.mode = mode
-			e.verifyImages()
-			if e.in.mode == "" {
-				t.pin = t.pin || e.get("mutateDigest").text() != "false"
-			}
+			t.policy(entry, "Kyverno rule", called).verifyImages(fallback)
+		}
+		for _, written := range t.policies[first:] {
+			written.conditions = append(written.conditions, rule.in.conditions...)
 		}
 	}
-	if !found {
+	for _, written := range t.policies[written:] {
+		written.conditions = append(written.conditions, p.in.conditions...)
+	}
+	if len(t.policies) == written {
 		p.told("no rule of it verifies images")
 	}
 }
 
-// kyvernoImage writes an image of Kyverno, whose star goes over slashes: exactly, or not at all.
-func (p part) kyvernoImage(text string) ([]string, bool) {
-	name := strings.TrimSuffix(strings.TrimSuffix(text, "@*"), ":*")
-	if name == "*" || name == "*/*" {
-		return []string{"**"}, true
-	}
-	first := strings.IndexAny(name, "*?")
-	if first < 0 {
-		if !strings.Contains(name, "/") {
-			name = "docker.io/library/" + name
-		}
-		if at := strings.LastIndexByte(name, '/'); strings.ContainsAny(name[at:], ":@") {
-			name = name[:at+strings.IndexAny(name[at:], ":@")] // the policy is about every tag
-		}
-		whole, ok := p.image(name)
-		return []string{whole}, ok
-	}
-	if first != len(name)-1 || name[first] != '*' || !strings.Contains(name, "/") || strings.Contains(name[strings.LastIndexByte(name, '/'):], ":") {
-		return nil, false
-	}
-	if rest, ok := strings.CutSuffix(name, "/*"); ok {
-		whole, ok := p.image(rest + "/**")
-		return []string{whole}, ok
-	}
-	whole, ok1 := p.image(name)
-	deep, ok2 := p.image(name + "/**")
-	return []string{whole, deep}, ok1 && ok2
-}
-
 // verifyImages reads one entry of a rule.
-func (p part) verifyImages() {
+func (p part) verifyImages(does action) {
 	var rows []part
 	var attestations part
 	p.each(map[string]func(part){
 		"imageReferences": func(p part) {
 			for _, item := range p.items() {
-				patterns, ok := item.kyvernoImage(item.text())
-				if !ok {
-					patterns = []string{item.wider(item.text(), "*?")}
-				}
-				p.in.images = append(p.in.images, patterns...)
+				item.kyvernoImages()
 			}
 		},
+		"image": func(p part) { p.kyvernoImages() },
 		"skipImageReferences": func(p part) {
 			for _, item := range p.items() {
-				// Of a tag the whole repository would be left out, and of what cannot be said something else.
-				patterns, ok := item.kyvernoImage(item.text())
-				if name := item.text(); !ok || strings.ContainsAny(name[strings.LastIndexByte(name, '/')+1:], ":@") && !strings.HasSuffix(name, ":*") {
-					item.told("no pattern says %q: these images are not skipped", name)
-					continue
-				}
-				p.in.except = append(p.in.except, patterns...)
-			}
-			p.told("images that are skipped are under no policy, and refused: write unmatched, or a policy of their own")
-		},
-		"attestors":    func(p part) { rows = p.items() },
-		"attestations": func(p part) { attestations = p },
-		"failureAction": func(p part) {
-			if p.in.mode = ""; strings.EqualFold(p.text(), "audit") {
-				p.in.mode = "audit"
+				item.skipped()
 			}
 		},
+		"attestors":              func(p part) { rows = p.items() },
+		"attestations":           func(p part) { attestations = p },
+		"failureAction":          func(p part) { does = action{}; does.read(p) },
+		"failureActionOverrides": nil, // read below
 		"type": func(p part) {
 			if !slices.Contains([]string{"Cosign", "SigstoreBundle", ""}, p.text()) {
 				p.lost("sign with Sigstore, too", "signatures of %s are not read", p.text())
 			}
 		},
-		"mutateDigest": nil, // read above
-		"verifyDigest": differs("a tag is replaced by the digest, or refused: tags in the PolicySet"),
-		"required":     differs("evidence is required"),
-		"validate":     func(p part) { p.lost("write it as a rule of your own: docs/expressions.md", "a condition") },
-		"repository":   differs("evidence in another repository is looked for where evidence.also of the PolicySet says; without it, it is not found"),
-		"useCache":     nil, "imageRegistryCredentials": nil, "cosignOCI11": nil,
+		"mutateDigest": nil, "verifyDigest": nil, // read below
+		"required":   differs("evidence is required"),
+		"validate":   func(p part) { p.lost("write it as a rule of your own: docs/expressions.md", "a condition") },
+		"repository": differs("evidence in another repository is looked for where evidence.also of the PolicySet says; without it, it is not found"),
+		"useCache":   nil, "imageRegistryCredentials": nil, "cosignOCI11": nil,
 	})
+	if o := p.get("failureActionOverrides"); o.there() {
+		does.overridden(o)
+	}
+	p.act(does)
 	w := p.attestors(rows, "attestors")
 	if !attestations.there() {
 		if len(rows) > 0 {
@@ -160,6 +151,23 @@ func (p part) verifyImages() {
 	}
 }
 
+// act says what becomes of an image that does not meet the policy, and of a tag.
+func (p part) act(does action) {
+	if !does.enforces {
+		p.in.mode = "audit"
+		if !does.said {
+			p.told("nothing is said of failures, which are audited then")
+		}
+		return
+	}
+	switch {
+	case p.get("mutateDigest").text() != "false":
+		p.t.tag("pin")
+	case p.get("verifyDigest").text() != "false":
+		p.t.tag("refuse")
+	}
+}
+
 // attestors reads lists of signers: of each list so many must sign as it counts, all where it does not, and every list.
 func (p part) attestors(rows []part, what string) way {
 	w := way{name: what}
@@ -169,12 +177,16 @@ func (p part) attestors(rows []part, what string) way {
 		count := 0
 		row.each(map[string]func(part){
 			"count": func(p part) {
-				if _, err := fmt.Sscan(p.text(), &count); err != nil || count < 1 {
+				var err error
+				if count, err = strconv.Atoi(p.text()); err != nil || count < 1 {
 					p.lost("", "a count that is none")
 				}
 			},
 			"entries": func(p part) { entries = p.items() },
 		})
+		if len(entries) == 0 {
+			row.lost("", "a list of nobody")
+		}
 		n, total := 0, 0
 		for _, e := range entries {
 			by, each := e.attestor()
@@ -225,7 +237,7 @@ func (p part) attestor() (by []string, each int) {
 		"attestor":           func(p part) { p.lost("", "attestors inside one another") },
 		"annotations":        func(p part) { p.lost("", "annotations of signatures are not compared") },
 		"repository":         differs("evidence in another repository is looked for where evidence.also of the PolicySet says; without it, it is not found"),
-		"signatureAlgorithm": nil,
+		"signatureAlgorithm": func(p part) { p.hash() },
 	})
 	return by, each
 }
@@ -243,8 +255,9 @@ func (p part) kyvernoKeys() []string {
 			by = append(by, p.pem(p.text(), logged)...)
 		},
 		"rekor":              func(p part) { p.rekor() },
-		"ctlog":              func(part) {},
-		"signatureAlgorithm": nil,
+		"ctlog":              func(p part) { p.ctlog() },
+		"signatureAlgorithm": func(p part) { p.hash() },
+		"hashAlgorithm":      func(p part) { p.hash() },
 		"secret":             func(p part) { p.lost("write its public key into a trust domain", "a key in a secret") },
 		"kms":                func(p part) { p.lost("write its public key into a trust domain", "a key in a key management service") },
 	})
@@ -265,12 +278,23 @@ func (p part) rekor() {
 	})
 }
 
+func (p part) ctlog() {
+	p.each(map[string]func(part){
+		"ignoreSCT": nil, // it is required
+		"pubkey": func(p part) {
+			p.lost("write a trust domain with the trusted root of this log", "a key of another log of certificates")
+		},
+		"tsaCertChain": func(p part) {
+			p.lost("write a trust domain with this trusted root, which requires timestamps", "timestamps by an authority of its own")
+		},
+	})
+}
+
 func (p part) kyvernoKeyless() []string {
-	var by []string
 	p.each(map[string]func(part){
 		"issuer": nil, "subject": nil, "issuerRegExp": nil, "subjectRegExp": nil,
 		"rekor": func(p part) { p.rekor() },
-		"ctlog": func(part) {},
+		"ctlog": func(p part) { p.ctlog() },
 		"roots": func(p part) {
 			p.lost("write a trust domain with its trusted root", "certificate authorities of its own")
 		},
@@ -278,24 +302,7 @@ func (p part) kyvernoKeyless() []string {
 			p.lost("write caller, events or source: the certificate's claims are fields of the language", "claims of the certificate")
 		},
 	})
-	field := func(exact, expression string) []string {
-		read, shapes := p.get(exact), fromWildcard
-		if read.text() == "" {
-			read, shapes = p.get(expression), fromRegexp
-		}
-		if read.text() == "" {
-			return nil
-		}
-		out, problem := shapes(read.text())
-		if problem != "" {
-			read.note(false, "name the identities one by one", "an identity is left out, it cannot be written as patterns: %s", problem)
-		}
-		return out
-	}
-	for _, lines := range identities(p, field("issuer", "issuerRegExp"), field("subject", "subjectRegExp")) {
-		by = append(by, p.in.signer(lines))
-	}
-	return by
+	return p.identity(fromWildcard)
 }
 
 func (p part) kyvernoAttestation(otherwise way) attestation {
@@ -323,6 +330,9 @@ func (p part) kyvernoAttestation(otherwise way) attestation {
 	}
 	if a.kind == "" {
 		p.lost("", "the predicate type is not known")
+	}
+	if len(a.by) == 0 {
+		p.lost("", "nobody who attests was carried over")
 	}
 	return a
 }

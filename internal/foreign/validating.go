@@ -47,11 +47,14 @@ func (t *translation) imageValidating(p part, name string) {
 				"credentials":      nil, "failurePolicy": nil, "evaluation": nil, "webhookConfiguration": nil, "autogen": nil, "background": nil,
 				"auditAnnotations": nil,
 				"validationConfigurations": func(p part) {
-					p.t.pin = p.t.pin || p.in.mode == "" && p.get("mutateDigest").text() != "false"
+					p.each(map[string]func(part){"mutateDigest": nil, "verifyDigest": nil, "required": nil})
 				},
 			})
 		},
 	})
+	if p.in.mode == "" {
+		p.get("spec").get("validationConfigurations").act(action{enforces: true})
+	}
 	w := way{name: "validations"}
 	for _, v := range validations.items() {
 		v.each(map[string]func(part){
@@ -69,13 +72,7 @@ func (t *translation) imageValidating(p part, name string) {
 func (p part) matchImages() {
 	for _, item := range p.items() {
 		item.each(map[string]func(part){
-			"glob": func(p part) {
-				patterns, ok := p.kyvernoImage(p.text())
-				if !ok {
-					patterns = []string{p.wider(p.text(), "*?")}
-				}
-				p.in.images = append(p.in.images, patterns...)
-			},
+			"glob": func(p part) { p.kyvernoImages() },
 			"expression": func(p part) {
 				p.told("images by an expression: the policy is about all images")
 				p.in.images = append(p.in.images, "**")
@@ -98,7 +95,7 @@ func (p part) validator() []string {
 						"data": func(d part) {
 							by = append(by, d.pem(d.text(), p.get("ctlog").get("insecureIgnoreTlog").text() != "true")...)
 						},
-						"hashAlgorithm": nil,
+						"hashAlgorithm": func(p part) { p.hash() },
 						"secretRef":     func(p part) { p.lost("write its public key into a trust domain", "a key in a secret") },
 						"kms":           func(p part) { p.lost("write its public key into a trust domain", "a key in a key management service") },
 						"expression":    func(p part) { p.lost("write its public key into a trust domain", "a key by an expression") },
@@ -108,7 +105,7 @@ func (p part) validator() []string {
 					p.each(map[string]func(part){
 						"identities": func(p part) {
 							for _, item := range p.items() {
-								by = append(by, item.identity(fromRegexp)...)
+								by = append(by, item.identities()...)
 							}
 						},
 						"roots": func(p part) {
@@ -131,7 +128,9 @@ func (p part) validator() []string {
 						"ctLogPubKey": func(p part) {
 							p.lost("write a trust domain with the trusted root of this log", "a key of another transparency log")
 						},
-						"tsaCertChain": differs("timestamps count under the trusted root alone"),
+						"tsaCertChain": func(p part) {
+							p.lost("write a trust domain with this trusted root, which requires timestamps", "timestamps by an authority of its own")
+						},
 					})
 				},
 				"tuf":         func(p part) { p.lost("write a trust domain with this trusted root", "a trusted root of its own") },
@@ -149,15 +148,21 @@ func (p part) validator() []string {
 	return by
 }
 
+// isName reports whether text is the name of a field, and no expression.
+func isName(text string) bool {
+	return text != "" && strings.Trim(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == ""
+}
+
 // validation reads an expression: images.containers.map(image, verifyImageSignatures(image, [attestors.a, attestors.b])).all(e, e > 0).
 func (p part) validation(w *way, attestors map[string][]string, kinds map[string]string) {
 	text := strings.Join(strings.Fields(p.text()), "")
 	unknown := func() {
 		p.lost("write it as a rule of your own: docs/expressions.md", "an expression that is not one of the usual ones")
 	}
-	_, rest, ok := strings.Cut(text, ".map(image,")
+	before, rest, ok := strings.Cut(text, ".map(image,")
 	inner, after, end := strings.Cut(rest, "))")
-	if !ok || !end || !strings.HasPrefix(text, "images.") || after != ".all(e,e>0)" {
+	extractor, named := strings.CutPrefix(before, "images.")
+	if !ok || !end || !named || !isName(extractor) || after != ".all(e,e>0)" {
 		unknown()
 		return
 	}

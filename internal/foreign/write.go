@@ -15,15 +15,15 @@ func (t *translation) write() string {
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	comment := func(depth int, text string) { line("%s# %s", strings.Repeat("  ", depth), stemma.Printable(text, 400)) }
 	comment(0, "imported, not reviewed: what the original demands, or more; where it demands what is not said here, a rule refuses")
-	if len(t.order) > 0 || t.pin {
+	if len(t.order) > 0 || t.tags != "" {
 		line("apiVersion: policy.stemma.dev/v1alpha1\nkind: PolicySet\nmetadata: {name: imported}\nspec:")
-		if t.pin {
-			line("  tags: pin")
+		if t.tags != "" {
+			line("  tags: %s", t.tags)
 		}
 		t.writeTrust(line)
 	}
 	for i, p := range t.policies {
-		if i > 0 || len(t.order) > 0 || t.pin {
+		if i > 0 || len(t.order) > 0 || t.tags != "" {
 			line("---")
 		}
 		p.write(t, line, comment)
@@ -77,14 +77,15 @@ func (p *policy) write(t *translation, line func(string, ...any), comment func(i
 		line("  mode: %s", p.mode)
 	}
 	if len(p.images) == 0 {
-		p.images = []string{"nothing.invalid/**"} // what it was about is said nowhere
+		p.images = []string{"**"} // what it was about is said nowhere
 	}
 	line("  match:\n    images: [%s]", quotedList(p.images))
 	if len(p.except) > 0 {
 		line("    except: [%s]", quotedList(p.except))
 	}
 	if len(p.ways) == 0 {
-		p.refuse()
+		comment(1, "nobody meets this")
+		p.refuse(t)
 	}
 	line("  signers:")
 	for _, s := range p.signers {
@@ -107,12 +108,19 @@ func (p *policy) write(t *translation, line func(string, ...any), comment func(i
 	}
 	line("  rules:")
 	for i, c := range p.conditions {
+		if i == maxConditions {
+			comment(2, fmt.Sprintf("and %d more, any of which would be enough to refuse", len(p.conditions)-i))
+			break
+		}
 		line("    - id: imported.condition-%d", i+1)
 		line(`      require: now < timestamp("1970-01-01T00:00:00Z")  # never`)
 		line("      why: %s", quoted(fmt.Sprintf("%s, %s:%d, was not carried over: %s", c.Path, filepath.Base(c.File), c.Line, c.Problem)))
 		line("      fix: %s", quoted("write what it demanded in place of this rule, or remove it after a review"))
 	}
 }
+
+// maxConditions is how many are written of one policy.
+const maxConditions = 50
 
 // names reports whether a signer has a part in the way.
 func (w way) names(signer string) bool {
@@ -137,14 +145,14 @@ func (t *translation) resolved(lines string) string {
 const keyMark = "KEY "
 
 // refuse makes the policy one that nobody meets.
-func (p *policy) refuse() {
-	name := p.signer(`oidc: {issuer: "https://nobody.invalid", subject: nobody}`)
+func (p *policy) refuse(t *translation) {
+	name := p.signer(t, `oidc: {issuer: "https://nobody.invalid", subject: nobody}`)
 	p.ways = []way{{by: []string{name}}}
 }
 
 func (w way) write(indent string, line func(string, ...any)) {
 	if len(w.by) > 0 {
-		by := "[" + strings.Join(w.by, ", ") + "]"
+		by := names(w.by)
 		if w.atLeast > 1 {
 			by = fmt.Sprintf("{atLeast: %d, of: %s}", w.atLeast, by)
 		}
@@ -153,9 +161,20 @@ func (w way) write(indent string, line func(string, ...any)) {
 	if len(w.attestations) > 0 {
 		line("%sattestations:", indent)
 		for _, a := range w.attestations {
-			line("%s  - {type: %s, by: [%s]}", indent, quoted(a.kind), strings.Join(a.by, ", "))
+			line("%s  - {type: %s, by: %s}", indent, quoted(a.kind), names(a.by))
 		}
 	}
+}
+
+// names are each written once, in the order in which they came.
+func names(all []string) string {
+	var out []string
+	for _, name := range all {
+		if !slices.Contains(out, name) {
+			out = append(out, name)
+		}
+	}
+	return "[" + strings.Join(out, ", ") + "]"
 }
 
 func quotedList(all []string) string {
@@ -163,5 +182,6 @@ func quotedList(all []string) string {
 	for i, s := range all {
 		out[i] = quoted(s)
 	}
+	slices.Sort(out)
 	return strings.Join(slices.Compact(out), ", ")
 }

@@ -1,0 +1,204 @@
+package foreign
+
+import "strings"
+
+// plainName reports whether text may stand in the name of a repository.
+func plainName(text string) bool {
+	return text != "" && text != "." && text != ".." && strings.Trim(text, "abcdefghijklmnopqrstuvwxyz0123456789._-") == ""
+}
+
+// repository writes a name, or the beginning of one, as patterns have it: with its host, that of Docker Hub under its one
+// name. Behind it whole components may follow. It is "" when no repository has the name.
+func repository(name string) string {
+	host, rest, several := strings.Cut(name, "/")
+	switch {
+	case host == "index.docker.io" || host == "registry-1.docker.io":
+		host = "docker.io"
+	case !strings.ContainsAny(host, ".:") && host != "localhost":
+		host, rest, several = "docker.io", name, true
+	}
+	if !several || !plainName(strings.Replace(host, ":", "", 1)) {
+		return ""
+	}
+	for c := range strings.SplitSeq(rest, "/") {
+		if !plainName(c) {
+			return ""
+		}
+	}
+	return host + "/" + rest
+}
+
+// official adds the namespace of official images, which their short names lack.
+func official(name string) string {
+	if rest, ok := strings.CutPrefix(name, "docker.io/"); ok && !strings.Contains(rest, "/") {
+		return "docker.io/library/" + rest
+	}
+	return name
+}
+
+// untagged is a name without a tag and a digest.
+func untagged(name string) string {
+	name, _, _ = strings.Cut(name, "@")
+	if at := strings.LastIndexByte(name, '/') + 1; at > 0 || strings.Count(name, ":") == 1 {
+		if colon := strings.IndexByte(name[at:], ':'); colon >= 0 {
+			name = name[:at+colon]
+		}
+	}
+	return name
+}
+
+// wider are patterns of all images that a wildcard may mean, and of more: those behind the components before its first
+// star, or the one repository that it names.
+func wider(text, wild string) []string {
+	at := strings.IndexAny(text, wild)
+	if at < 0 {
+		if whole := repository(untagged(text)); whole != "" {
+			return []string{official(whole)}
+		}
+		return []string{"**"}
+	}
+	slash := strings.LastIndexByte(text[:at], '/')
+	if slash <= 0 {
+		return []string{"**"}
+	}
+	if name := untagged(text[:at]); len(name) < at {
+		// The star is in the tag.
+		if whole := repository(name); whole != "" {
+			return []string{official(whole)}
+		}
+		return []string{"**"}
+	}
+	beginning := text[:slash]
+	if !strings.Contains(beginning, "/") && strings.ContainsAny(beginning, ".:") {
+		beginning += "/x" // a host alone
+	}
+	whole := repository(beginning)
+	if whole == "" {
+		return []string{"**"}
+	}
+	return []string{strings.TrimSuffix(whole, "/x") + "/**"}
+}
+
+// controllerImages reads the images of a ClusterImagePolicy. An image that no policy is about is refused there, so that a
+// policy about more images would admit some of them, and one about fewer leave some to the others that are about them:
+// images that no pattern says are refused.
+func (p part) controllerImages() {
+	for _, item := range p.items() {
+		item.each(map[string]func(part){
+			"glob": func(p part) {
+				if patterns, ok := p.controllerGlob(p.text()); ok {
+					p.in.images = append(p.in.images, patterns...)
+					return
+				}
+				p = p.t.policy(p, "images of", p.in.name)
+				p.in.images = wider(p.text(), "*")
+				p.lost("write patterns of images, and remove the policy that refuses them", "no pattern says %q: images of %s are refused", p.text(), p.in.images[0])
+			},
+		})
+	}
+}
+
+// controllerGlob writes a glob of policy-controller, which it holds against the name with its digest: a star is any text
+// without a slash, two are any text.
+func (p part) controllerGlob(text string) ([]string, bool) {
+	switch text {
+	case "*", "*/*":
+		p.told("a glob that means images on Docker Hub alone")
+		text = map[string]string{"*": "docker.io/library/*", "*/*": "docker.io/*/*"}[text]
+	case "**", "**/**", "*/**", "**/*":
+		return []string{"**"}, true
+	}
+	if rest, ok := strings.CutPrefix(text, "index.docker.io/"); ok {
+		text = "docker.io/" + rest
+	}
+	parts := strings.Split(text, "/")
+	last := len(parts) - 1
+	for i, c := range parts[:last] {
+		name := strings.ReplaceAll(c, "*", "")
+		if i == 0 {
+			name = strings.Replace(name, ":", "", 1)
+		}
+		if c != "**" && (strings.Contains(c, "**") || name != "" && !plainName(name) || c == "") {
+			return nil, false
+		}
+	}
+	if first := parts[0]; !strings.ContainsAny(first, ".:*") && first != "localhost" {
+		// The name is compared as it was written, too.
+		text = "docker.io/" + text
+	}
+	c := parts[last]
+	before := strings.TrimSuffix(text, c)
+	if c == "**" || c == "*" {
+		return []string{text}, last > 0
+	}
+	deep := strings.HasSuffix(c, "**")
+	repository := untagged(c)
+	if tag := c[len(repository):]; tag == ":*" || tag == ":**" || tag == "" && !strings.HasSuffix(c, "*") {
+		if strings.Contains(repository, "**") || !plainName(strings.ReplaceAll(repository, "*", "")) {
+			return nil, false
+		}
+		p.told("a glob of tags is about all images of the repository, which are judged by their digests")
+		return []string{official(before + repository)}, true
+	}
+	stem := strings.TrimSuffix(strings.TrimSuffix(c, "*"), "*")
+	if !deep {
+		stem = strings.TrimSuffix(c, "*")
+	}
+	if strings.Contains(stem, "**") || strings.HasSuffix(stem, "*") || !plainName(strings.ReplaceAll(stem, "*", "")) || last == 0 {
+		return nil, false
+	}
+	if deep {
+		return []string{before + stem + "*", before + stem + "*/**"}, true
+	}
+	return []string{before + stem + "*"}, true
+}
+
+// kyvernoImages reads the images of a rule. An image that no rule is about is admitted there, so that a rule about more
+// images than it was is the stricter one: what no pattern says is widened.
+func (p part) kyvernoImages() {
+	patterns, ok := kyvernoImage(p.text())
+	if !ok {
+		patterns = wider(p.text(), "*?")
+		p.told("no pattern says %q: the policy is about all images of %s", p.text(), patterns[0])
+	}
+	p.in.images = append(p.in.images, patterns...)
+}
+
+// skipped reads images that a rule is not about: exactly, or not at all. Kyverno holds them against a name with its tag or
+// digest, so that only a star at the end means all of a repository.
+func (p part) skipped() {
+	patterns, ok := kyvernoImage(p.text())
+	if name := p.text(); !ok || !strings.HasSuffix(name, "*") || strings.ContainsAny(name[strings.LastIndexByte(name, '/')+1:], ":@") {
+		p.leftOut("write except by hand", "no pattern says %q: these images are not skipped", name)
+		return
+	}
+	p.in.except = append(p.in.except, patterns...)
+	p.told("images that are skipped are under no policy, and refused: write unmatched, or a policy of their own")
+}
+
+// kyvernoImage writes an image of Kyverno, whose star goes over slashes: as it is, or with all tags and digests, or not.
+func kyvernoImage(text string) ([]string, bool) {
+	name := strings.TrimSuffix(strings.TrimSuffix(text, "@*"), ":*")
+	if name == "*" || name == "*/*" {
+		return []string{"**"}, true
+	}
+	first := strings.IndexAny(name, "*?")
+	if first < 0 {
+		whole := repository(untagged(name))
+		return []string{official(whole)}, whole != ""
+	}
+	stem, star := strings.CutSuffix(name, "*")
+	if !star || first != len(stem) || !strings.Contains(stem, "/") || strings.Contains(stem[strings.LastIndexByte(stem, '/'):], ":") {
+		return nil, false
+	}
+	if above, ok := strings.CutSuffix(stem, "/"); ok {
+		whole := repository(above + "/x")
+		return []string{strings.TrimSuffix(whole, "x") + "**"}, whole != ""
+	}
+	whole := repository(stem)
+	out := []string{whole + "*", whole + "*/**"}
+	if long := official(whole); long != whole {
+		out = append(out, long+"*")
+	}
+	return out, whole != ""
+}
