@@ -1,6 +1,9 @@
 package foreign
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // plainName reports whether text may stand in the name of a repository.
 func plainName(text string) bool {
@@ -68,16 +71,20 @@ func wider(text, wild string) []string {
 		}
 		return []string{"**"}
 	}
-	beginning := text[:slash]
-	if !strings.Contains(beginning, "/") && strings.ContainsAny(beginning, ".:") {
-		beginning += "/x" // a host alone
+	for beginning := text[:slash]; beginning != ""; beginning = above(beginning) {
+		whole := repository(beginning)
+		if !strings.Contains(beginning, "/") && strings.ContainsAny(beginning, ".:") {
+			whole = strings.TrimSuffix(repository(beginning+"/x"), "/x") // a host alone
+		}
+		if whole != "" {
+			return []string{whole + "/**"}
+		}
 	}
-	whole := repository(beginning)
-	if whole == "" {
-		return []string{"**"}
-	}
-	return []string{strings.TrimSuffix(whole, "/x") + "/**"}
+	return []string{"**"}
 }
+
+// above is a name without its last component.
+func above(name string) string { return name[:max(0, strings.LastIndexByte(name, '/'))] }
 
 // controllerImages reads the images of a ClusterImagePolicy. An image that no policy is about is refused there, so that a
 // policy about more images would admit some of them, and one about fewer leave some to the others that are about them:
@@ -113,6 +120,9 @@ func (p part) controllerGlob(text string) ([]string, bool) {
 	}
 	parts := strings.Split(text, "/")
 	last := len(parts) - 1
+	if last == 0 && strings.Contains(text, "**") {
+		return nil, false // of any host, or of none
+	}
 	for i, c := range parts[:last] {
 		name := strings.ReplaceAll(c, "*", "")
 		if i == 0 {
@@ -122,14 +132,52 @@ func (p part) controllerGlob(text string) ([]string, bool) {
 			return nil, false
 		}
 	}
-	if first := parts[0]; !strings.ContainsAny(first, ".:*") && first != "localhost" {
-		// The name is compared as it was written, too.
-		text = "docker.io/" + text
+	// A name is compared as it was written, too: without the host, and without the namespace of official images.
+	before := []string{strings.TrimSuffix(text, parts[last])}
+	switch first := parts[0]; {
+	case last == 0:
+		before = []string{"docker.io/library/"}
+	case !strings.ContainsAny(first, ".:*") && first != "localhost":
+		before[0] = "docker.io/" + before[0]
+	case first != "**" && strings.Contains(first, "*"):
+		if !strings.ContainsAny(first, ".:") {
+			before = append(before, "docker.io/"+before[0])
+		}
+		if like(first, "docker.io") || like(first, "index.docker.io") {
+			before = append(before, "docker.io"+strings.TrimPrefix(before[0], first))
+		}
 	}
-	c := parts[last]
-	before := strings.TrimSuffix(text, c)
+	if slices.Contains(before, "docker.io/") {
+		before = append(before, "docker.io/library/")
+	}
+	return p.controllerName(before, parts[last])
+}
+
+// like reports whether text is what a glob of one component stands for.
+func like(glob, text string) bool {
+	stem, rest, star := strings.Cut(glob, "*")
+	if !star {
+		return glob == text
+	}
+	text, ok := strings.CutPrefix(text, stem)
+	for ok && len(text) > 0 && !like(rest, text) {
+		text = text[1:]
+	}
+	return ok && like(rest, text)
+}
+
+// controllerName is the last component of a glob, behind each of the beginnings.
+func (p part) controllerName(before []string, c string) ([]string, bool) {
+	behind := func(names ...string) (out []string) {
+		for _, b := range before {
+			for _, name := range names {
+				out = append(out, b+name)
+			}
+		}
+		return out
+	}
 	if c == "**" || c == "*" {
-		return []string{text}, last > 0
+		return behind(c), true
 	}
 	deep := strings.HasSuffix(c, "**")
 	repository := untagged(c)
@@ -138,19 +186,23 @@ func (p part) controllerGlob(text string) ([]string, bool) {
 			return nil, false
 		}
 		p.told("a glob of tags is about all images of the repository, which are judged by their digests")
-		return []string{official(before + repository)}, true
+		out := behind(repository)
+		for i := range out {
+			out[i] = official(out[i])
+		}
+		return out, true
 	}
 	stem := strings.TrimSuffix(strings.TrimSuffix(c, "*"), "*")
 	if !deep {
 		stem = strings.TrimSuffix(c, "*")
 	}
-	if strings.Contains(stem, "**") || strings.HasSuffix(stem, "*") || !plainName(strings.ReplaceAll(stem, "*", "")) || last == 0 {
+	if strings.Contains(stem, "**") || strings.HasSuffix(stem, "*") || !plainName(strings.ReplaceAll(stem, "*", "")) {
 		return nil, false
 	}
 	if deep {
-		return []string{before + stem + "*", before + stem + "*/**"}, true
+		return behind(stem+"*", stem+"*/**"), true
 	}
-	return []string{before + stem + "*"}, true
+	return behind(stem + "*"), true
 }
 
 // kyvernoImages reads the images of a rule. An image that no rule is about is admitted there, so that a rule about more
@@ -168,7 +220,13 @@ func (p part) kyvernoImages() {
 // digest, so that only a star at the end means all of a repository.
 func (p part) skipped() {
 	patterns, ok := kyvernoImage(p.text())
-	if name := p.text(); !ok || !strings.HasSuffix(name, "*") || strings.ContainsAny(name[strings.LastIndexByte(name, '/')+1:], ":@") {
+	host, _, _ := strings.Cut(p.text(), "/")
+	hosted := strings.ContainsAny(host, ".:") && host != "index.docker.io" && host != "registry-1.docker.io" || host == "localhost" || strings.HasPrefix(host, "*")
+	if rest, hub := strings.CutPrefix(p.text(), "docker.io/"); hub && rest != "*" {
+		// An official image may be asked for with its namespace or without.
+		hosted = strings.Contains(rest, "/") && !strings.HasPrefix(rest, "library/")
+	}
+	if name := p.text(); !ok || !hosted || !strings.HasSuffix(name, "*") || strings.ContainsAny(name[strings.LastIndexByte(name, '/')+1:], ":@") {
 		p.leftOut("write except by hand", "no pattern says %q: these images are not skipped", name)
 		return
 	}

@@ -83,6 +83,9 @@ func (p *policy) write(t *translation, line func(string, ...any), comment func(i
 	if len(p.except) > 0 {
 		line("    except: [%s]", quotedList(p.except))
 	}
+	p.ways = slices.DeleteFunc(p.ways, func(w way) bool {
+		return len(w.by)+len(w.attestations) == 0 || slices.ContainsFunc(w.attestations, func(a attestation) bool { return a.kind == "" || len(a.by) == 0 })
+	})
 	if len(p.ways) == 0 {
 		comment(1, "nobody meets this")
 		p.refuse(t)
