@@ -49,7 +49,7 @@ func (t *translation) containers(p part) {
 func (p part) fallback(name string, scopes []string) {
 	accepts := slices.ContainsFunc(p.items(), func(item part) bool { return item.get("type").text() == "insecureAcceptAnything" })
 	if accepts && len(p.items()) == 1 {
-		p.leftOut("write a policy for the images that are meant, or unmatched in the PolicySet", "images without a scope are accepted without evidence; here no policy is about them")
+		p.leftOut("write a policy for the images that are meant, or unmatched in the PolicySet", "images without a scope are accepted without evidence, and refused here")
 		if slices.ContainsFunc(scopes, func(name string) bool { return name != "" }) {
 			return
 		}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // clusterImagePolicy translates a policy of Sigstore's policy-controller (policy.sigstore.dev/v1alpha1 and v1beta1): of its
@@ -29,7 +31,7 @@ func (t *translation) clusterImagePolicy(p part, name string) {
 				},
 				"match": func(p part) { p.matched() },
 				"policy": func(p part) {
-					p.lost("write it as a rule of your own: docs/expressions.md", "a condition in %s", inWords(p))
+					p.lost(p.instead(), "a condition in %s", inWords(p))
 				},
 			})
 		},
@@ -54,6 +56,48 @@ func (p part) matched() {
 		})
 	}
 	p.told("the policy is about these images in whatever resource they are")
+}
+
+// instead says which fields of the language ask for what a condition in another language names.
+func (p part) instead() string {
+	var text strings.Builder
+	var collect func(n *yaml.Node)
+	collect = func(n *yaml.Node) {
+		text.WriteString(n.Value + " ")
+		for _, c := range n.Content {
+			collect(c)
+		}
+	}
+	collect(p.node)
+	var fields []string
+	for _, known := range [][2]string{
+		{"builder", "builders and provenance.by (the id of the builder)"},
+		{"buildType", "buildType of internal, or a rule: it.buildType"},
+		{"invocation", "source (repository, refs)"},
+		{"configSource", "source (repository, refs)"},
+		{"externalParameters", "source and inputs.parameters"},
+		{"materials", "inputs (images, git, digests)"},
+		{"resolvedDependencies", "inputs (images, git, digests)"},
+		{"scanner", "vulnerabilities (none, maxAge)"},
+		{"severity", "vulnerabilities (none, maxAge)"},
+		{"vulnerabilit", "vulnerabilities (none, maxAge)"},
+		{"packages", "sbom"},
+		{"components", "sbom"},
+		{"bomFormat", "sbom"},
+		{"issuer", "signers"},
+		{"subject", "signers"},
+		{"timestamp", "maxAge"},
+		{"time_since", "maxAge"},
+		{"time.", "maxAge"},
+	} {
+		if strings.Contains(text.String(), known[0]) && !slices.Contains(fields, known[1]) {
+			fields = append(fields, known[1])
+		}
+	}
+	if len(fields) == 0 {
+		return "write it as values or require of attestations, or as a rule: docs/expressions.md"
+	}
+	return "it may be said by " + strings.Join(fields, ", ") + "; else as a rule: docs/expressions.md"
 }
 
 func inWords(p part) string {
@@ -160,7 +204,7 @@ func (p part) attestation(by []string) attestation {
 			}
 		},
 		"policy": func(p part) {
-			p.lost("write it below attestations as require: docs/expressions.md", "a condition on the predicate in %s", inWords(p))
+			p.lost(p.instead(), "a condition on the predicate in %s", inWords(p))
 		},
 	})
 	if a.kind == "" && !p.get("predicateType").there() {

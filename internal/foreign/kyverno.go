@@ -189,7 +189,11 @@ func (p part) attestors(rows []part, what string) way {
 		}
 		n, total := 0, 0
 		for _, e := range entries {
+			e.in = &policy{signers: p.in.signers} // whose conditions are this entry's
 			by, each := e.attestor()
+			if p.in.signers = e.in.signers; len(e.in.conditions) > 0 {
+				by, each = nil, 0
+			}
 			if len(by) > each {
 				exact = false // any of several names is one signer
 			}
@@ -206,7 +210,7 @@ func (p part) attestors(rows []part, what string) way {
 			need = count
 		}
 		if n < need {
-			row.lost("", "%d signers are demanded, and %d were carried over", need, n)
+			row.lost("", "signers demanded: %d, carried over: %d", need, n)
 		}
 		if need < total && len(rows) > 1 {
 			exact = false
@@ -322,7 +326,7 @@ func (p part) kyvernoAttestation(otherwise way) attestation {
 			}
 		},
 		"conditions": func(p part) {
-			p.lost("write it below attestations as require: docs/expressions.md", "conditions on the predicate")
+			p.lost(p.instead(), "conditions on the predicate")
 		},
 	})
 	if otherwise.atLeast > 1 && !p.get("attestors").there() {

@@ -157,7 +157,7 @@ func isName(text string) bool {
 func (p part) validation(w *way, attestors map[string][]string, kinds map[string]string) {
 	text := strings.Join(strings.Fields(p.text()), "")
 	unknown := func() {
-		p.lost("write it as a rule of your own: docs/expressions.md", "an expression that is not one of the usual ones")
+		p.lost(p.instead(), "an expression that is not one of the usual ones")
 	}
 	before, rest, ok := strings.Cut(text, ".map(image,")
 	inner, after, end := strings.Cut(rest, "))")
