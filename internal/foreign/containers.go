@@ -165,7 +165,7 @@ func (p part) sigstoreSigned(scope string) []string {
 			p.lost("", "a key that is no base64")
 			return
 		}
-		by = append(by, p.pem(string(data), logged)...)
+		by = append(by, p.onePEM(string(data), logged)...)
 	}
 	path := func(p part) { p.lost("write its public key into a trust domain", "a key in a file, %s", p.text()) }
 	paths := func(p part) {

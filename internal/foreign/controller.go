@@ -148,7 +148,10 @@ func (p part) authorities() {
 			},
 		}
 		a.each(handlers)
-		if p.in.signers = a.in.signers; static {
+		if p.in.signers = a.in.signers; a.get("key").there() && a.get("keyless").there() || static && (len(by) > 0 || attestations.there()) {
+			a.lost("write them as authorities of their own", "an authority of several kinds")
+		}
+		if static {
 			p.in.refuses = true
 			continue
 		}
@@ -282,6 +285,15 @@ func (p part) key(logged bool) []string {
 		"secretRef":     func(p part) { p.lost("write its public key into a trust domain", "a key in a secret") },
 		"kms":           func(p part) { p.lost("write its public key into a trust domain", "a key in a key management service") },
 	})
+	return by
+}
+
+// onePEM adds the one public key that a field holds: which of several is meant is the reader's choice.
+func (p part) onePEM(text string, logged bool) []string {
+	by := p.pem(text, logged)
+	if len(by) > 1 {
+		p.lost("keep one", "several keys in one")
+	}
 	return by
 }
 

@@ -1,12 +1,14 @@
 package foreign
 
 import (
+	"encoding/base64"
 	"fmt"
 	"regexp"
 	"strings"
 	"testing"
 
 	"go.yaml.in/yaml/v3"
+	"golang.org/x/tools/txtar"
 	"pgregory.net/rapid"
 
 	language "stemma/policy"
@@ -254,6 +256,7 @@ func TestConditionsRefuse(t *testing.T) {
 		{"count", strings.Replace(rule("", ""), "[{entries", "[{count: 1, entries", 1), strings.Replace(rule("", ""), "[{entries", "[{count: 1x, entries", 1), "a count that is none"},
 		{"nobody", rule("", ""), strings.Replace(rule("", ""), "attestors: [", "attestors: [{entries: []}, ", 1), "a list of nobody"},
 		{"annotations", rule("", ""), strings.Replace(rule("", ""), "entries: [{", "entries: [{annotations: {a: b}, ", 1), "annotations of signatures"},
+		{"two kinds", cip("x", "ghcr.io/acme/app", strict), strings.Replace(cip("x", "ghcr.io/acme/app", strict), "[{keyless", "[{key: {kms: x}, keyless", 1), "an authority of several kinds"},
 		{"digests", rule("", ""), strings.Replace(rule("", ""), ", verifyDigest: false", "", 1), ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -309,6 +312,25 @@ func TestActions(t *testing.T) {
 		r, err := Import(File{Name: "p.yaml", Data: []byte(strings.Replace(s, "  rules:", c.more+"  rules:", 1))})
 		if err != nil || strings.Contains(r.Policy, "mode: audit") != c.audits {
 			t.Errorf("%+v: %v\n%+v", c, err, r)
+		}
+	}
+}
+
+// Of several keys in one field another reader may take another one.
+func TestOneKey(t *testing.T) {
+	archive, err := txtar.ParseFile("testdata/cip-keys.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var keys []string
+	for _, key := range regexp.MustCompile(`(?s)-----BEGIN.*?END PUBLIC KEY-----`).FindAllString(string(archive.Files[0].Data), 2) {
+		keys = append(keys, strings.ReplaceAll(key, "          ", "")+"\n")
+	}
+	for text, lost := range map[string]int{keys[0]: 0, keys[0] + keys[1]: 1} {
+		s := `{"default": [{"type": "sigstoreSigned", "signedIdentity": {"type": "matchRepository"}, "keyData": "` + base64.StdEncoding.EncodeToString([]byte(text)) + `"}]}`
+		r, err := Import(File{Name: "policy.json", Data: []byte(s)})
+		if err != nil || r.Count(Lost) != lost || strings.Contains(r.Policy, "never") != (lost > 0) {
+			t.Errorf("%v, %+v", err, r)
 		}
 	}
 }

@@ -27,11 +27,18 @@ func (t *translation) imageValidating(p part, name string) {
 				},
 				"attestors": func(p part) {
 					for _, item := range p.items() {
-						attestors[item.get("name").text()] = item.validator()
+						by, name := item.validator(), item.get("name").text()
+						if _, twice := attestors[name]; twice {
+							item.lost("use another name", "two attestors of one name")
+						}
+						attestors[name] = by
 					}
 				},
 				"attestations": func(p part) {
 					for _, item := range p.items() {
+						if _, twice := kinds[item.get("name").text()]; twice {
+							item.lost("use another name", "two attestations of one name")
+						}
 						item.each(map[string]func(part){
 							"name":     nil,
 							"intoto":   func(p part) { kinds[item.get("name").text()] = predicateType(p.get("type").text()) },
@@ -93,7 +100,7 @@ func (p part) validator() []string {
 				"key": func(c part) {
 					c.each(map[string]func(part){
 						"data": func(d part) {
-							by = append(by, d.pem(d.text(), p.get("ctlog").get("insecureIgnoreTlog").text() != "true")...)
+							by = append(by, d.onePEM(d.text(), p.get("ctlog").get("insecureIgnoreTlog").text() != "true")...)
 						},
 						"hashAlgorithm": func(p part) { p.hash() },
 						"secretRef":     func(p part) { p.lost("write its public key into a trust domain", "a key in a secret") },
