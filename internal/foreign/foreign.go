@@ -279,11 +279,14 @@ func (p part) told(problem string, args ...any) { p.note(Tighter, "", problem, a
 
 // each goes through a mapping. What no handler is for is a condition that nobody understands.
 func (p part) each(handlers map[string]func(part)) {
+	if p.t.problem != nil {
+		return // nothing of it is written
+	}
 	if p.node == nil || p.node.Kind != yaml.MappingNode {
 		p.lost("", "a mapping is expected here")
 		return
 	}
-	for i := 0; i+1 < len(p.node.Content); i += 2 {
+	for i := 0; i+1 < len(p.node.Content) && p.t.problem == nil; i += 2 {
 		k := p.node.Content[i].Value
 		child := p
 		child.node, child.path = p.node.Content[i+1], p.path+"."+k
@@ -317,8 +320,8 @@ func (p part) there() bool { return p.node != nil && p.node.Tag != "!!null" }
 
 // items are the items of a list.
 func (p part) items() []part {
-	if p.node == nil || p.node.Kind != yaml.SequenceNode {
-		if p.there() {
+	if p.node == nil || p.node.Kind != yaml.SequenceNode || p.t.problem != nil {
+		if p.there() && p.t.problem == nil {
 			p.lost("", "a list is expected here")
 		}
 		return nil
@@ -379,6 +382,10 @@ func (t *translation) document(p part) {
 
 // policy begins a document.
 func (t *translation) policy(p part, kind, name string) part {
+	if t.problem != nil {
+		p.in = &policy{} // nothing of it is written
+		return p
+	}
 	p.in = &policy{name: t.unused(name), from: kind + " " + name + ", " + fmt.Sprintf("%s:%d", filepath.Base(p.file), p.node.Line)}
 	if t.policies = append(t.policies, p.in); len(t.policies) > maxPolicies {
 		t.problem = cmp.Or(t.problem, fmt.Errorf("%s:%d: %w: over %d policies", p.file, p.node.Line, ErrLarge, maxPolicies))

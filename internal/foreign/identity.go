@@ -336,6 +336,9 @@ func references(shape string) (string, bool) {
 
 // identity reads one entry: issuer and subject, each exact or as an expression. exact says what the plain fields accept.
 func (p part) identity(exact func(string) ([]string, string)) (by []string) {
+	if p.t.problem != nil {
+		return nil
+	}
 	issuers, subjects := p.accepted("issuer", exact), p.accepted("subject", exact)
 	for _, i := range issuers {
 		for _, s := range subjects {

@@ -1,6 +1,8 @@
 package foreign
 
 import (
+	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -15,6 +17,8 @@ func plainName(text string) bool {
 func repository(name string) string {
 	host, rest, several := strings.Cut(name, "/")
 	switch {
+	case len(name) > maxPattern:
+		return ""
 	case host == "index.docker.io" || host == "registry-1.docker.io":
 		host = "docker.io"
 	case !strings.ContainsAny(host, ".:") && host != "localhost":
@@ -61,7 +65,7 @@ func wider(text, wild string) []string {
 		return []string{"**"}
 	}
 	slash := strings.LastIndexByte(text[:at], '/')
-	if slash <= 0 {
+	if slash <= 0 || slash > maxPattern {
 		return []string{"**"}
 	}
 	if name := untagged(text[:at]); len(name) < at {
@@ -76,7 +80,7 @@ func wider(text, wild string) []string {
 		if !strings.Contains(beginning, "/") && strings.ContainsAny(beginning, ".:") {
 			whole = strings.TrimSuffix(repository(beginning+"/x"), "/x") // a host alone
 		}
-		if whole != "" {
+		if whole != "" && len(whole) < maxPattern {
 			return []string{whole + "/**"}
 		}
 	}
@@ -94,7 +98,7 @@ func (p part) controllerImages() {
 		item.each(map[string]func(part){
 			"glob": func(p part) {
 				if patterns, ok := p.controllerGlob(p.text()); ok {
-					p.in.images = append(p.in.images, patterns...)
+					p.about(patterns)
 					return
 				}
 				p = p.t.policy(p, "images of", p.in.name)
@@ -120,8 +124,8 @@ func (p part) controllerGlob(text string) ([]string, bool) {
 	}
 	parts := strings.Split(text, "/")
 	last := len(parts) - 1
-	if last == 0 && strings.Contains(text, "**") {
-		return nil, false // of any host, or of none
+	if last == 0 && strings.Contains(text, "**") || len(text) > maxPattern || strings.Count(text, "**") > maxDeep {
+		return nil, false // of any host, or of none; or longer than a pattern
 	}
 	for i, c := range parts[:last] {
 		name := strings.ReplaceAll(c, "*", "")
@@ -155,15 +159,18 @@ func (p part) controllerGlob(text string) ([]string, bool) {
 
 // like reports whether text is what a glob of one component stands for.
 func like(glob, text string) bool {
-	stem, rest, star := strings.Cut(glob, "*")
-	if !star {
-		return glob == text
+	parts := strings.Split(glob, "*")
+	last := len(parts) - 1
+	text, ok := strings.CutPrefix(text, parts[0])
+	if last == 0 || !ok {
+		return ok && text == ""
 	}
-	text, ok := strings.CutPrefix(text, stem)
-	for ok && len(text) > 0 && !like(rest, text) {
-		text = text[1:]
+	for _, part := range parts[1:last] {
+		if _, text, ok = strings.Cut(text, part); !ok {
+			return false
+		}
 	}
-	return ok && like(rest, text)
+	return strings.HasSuffix(text, parts[last])
 }
 
 // controllerName is the last component of a glob, behind each of the beginnings.
@@ -213,8 +220,30 @@ func (p part) kyvernoImages() {
 		patterns = wider(p.text(), "*?")
 		p.told("no pattern says %q: the policy is about all images of %s", p.text(), patterns[0])
 	}
-	p.in.images = append(p.in.images, patterns...)
+	p.about(patterns)
 }
+
+// maxImages is how many patterns of images a policy has.
+const maxImages = 500
+
+// about adds patterns of images that the policy is about.
+func (p part) about(patterns []string) {
+	for _, pattern := range patterns {
+		if len(pattern) > maxPattern || strings.Count(pattern, "**") > maxDeep {
+			pattern = "**"
+			p.told("a pattern that is longer than any: the policy is about all images")
+		}
+		if !slices.Contains(p.in.images, pattern) {
+			p.in.images = append(p.in.images, pattern)
+		}
+	}
+	if len(p.in.images) > maxImages {
+		p.t.problem = cmp.Or(p.t.problem, fmt.Errorf("%s:%d: %w: over %d patterns of images", p.file, p.node.Line, ErrLarge, maxImages))
+	}
+}
+
+// maxDeep is how many components of a pattern stand for several.
+const maxDeep = 4
 
 // skipped reads images that a rule is not about: exactly, or not at all. Kyverno holds them against a name with its tag or
 // digest, so that only a star at the end means all of a repository.
@@ -226,7 +255,7 @@ func (p part) skipped() {
 		// An official image may be asked for with its namespace or without.
 		hosted = strings.Contains(rest, "/") && !strings.HasPrefix(rest, "library/")
 	}
-	if name := p.text(); !ok || !hosted || !strings.HasSuffix(name, "*") || strings.ContainsAny(name[strings.LastIndexByte(name, '/')+1:], ":@") {
+	if name := p.text(); !ok || !hosted || len(name) > maxPattern || len(p.in.except) > maxImages || !strings.HasSuffix(name, "*") || strings.ContainsAny(name[strings.LastIndexByte(name, '/')+1:], ":@") {
 		p.leftOut("write except by hand", "no pattern says %q: these images are not skipped", name)
 		return
 	}
