@@ -21,10 +21,11 @@ func seal(d *stemma.Decision, evidence *stemma.Evidence) {
 		Cites                  []stemma.Digest
 	}
 	cells := make([]cell, len(d.Findings))
-	for i, f := range d.Findings {
+	for i := range d.Findings {
+		f := &d.Findings[i]
 		cells[i] = cell{f.Policy, f.Rule, f.Platform, f.Of, f.Outcome, f.Cites}
 	}
-	d.Decided = hash(d.Set, d.Image.Repository, d.Image.Digest, d.Situation, d.Trust, cells, d.Verdict, d.Effect)
+	d.Decided = hash(d.Set, d.Image.Repository, d.Image.Digest, &d.Situation, d.Trust, cells, d.Verdict, d.Effect)
 	d.Evidence = DigestOf(evidence)
 	d.ID = strings.ToLower(base32.StdEncoding.EncodeToString(sum(d))[:26])
 }
@@ -32,30 +33,33 @@ func seal(d *stemma.Decision, evidence *stemma.Evidence) {
 // DigestOf is the digest of all that was seen of an image, whatever the order in which it was found and the time of the
 // look.
 func DigestOf(e *stemma.Evidence) stemma.Digest {
-	parts := []string{"image " + string(hash(e.Image.Digest, e.Image.Repository, e.From, e.MediaType, e.ArtifactType, e.Platform, e.Attestation, e.Config))}
+	parts := make([]string, 1, 1+len(e.Indexes)+2*len(e.Attestations)+len(e.Rejected)+len(e.Unavailable)+len(e.Trust)+len(e.Platforms))
+	parts[0] = "image " + string(hash(e.Image.Digest, e.Image.Repository, e.From, e.MediaType, e.ArtifactType, e.Platform, e.Attestation, e.Config))
 	for _, index := range e.Indexes {
 		parts = append(parts, "index "+string(index))
 	}
-	for _, s := range e.SBOMs {
-		parts = append(parts, "sbom "+string(hash(s)))
+	// By pointers, which encode alike: what is large is not copied.
+	for i := range e.SBOMs {
+		parts = append(parts, "sbom "+string(hash(&e.SBOMs[i])))
 	}
-	for _, a := range e.Attestations {
-		parts = append(parts, "attestation "+string(hash(a.Bundle, a.Signature, a.Signer, a.Cosigners, a.Log, a.SignedAt, a.Binding)))
+	for i := range e.Attestations {
+		a := &e.Attestations[i]
+		parts = append(parts, "attestation "+string(hash(&a.Bundle, a.Signature, &a.Signer, a.Cosigners, a.Log, a.SignedAt, &a.Binding)))
 	}
-	for _, p := range e.Provenance {
-		parts = append(parts, "provenance "+string(hash(p)))
+	for i := range e.Provenance {
+		parts = append(parts, "provenance "+string(hash(&e.Provenance[i])))
 	}
-	for _, p := range e.Other {
-		parts = append(parts, "other "+string(hash(p)))
+	for i := range e.Other {
+		parts = append(parts, "other "+string(hash(&e.Other[i])))
 	}
-	for _, s := range e.Scans {
-		parts = append(parts, "scan "+string(hash(s)))
+	for i := range e.Scans {
+		parts = append(parts, "scan "+string(hash(&e.Scans[i])))
 	}
-	for _, v := range e.VEX {
-		parts = append(parts, "vex "+string(hash(v)))
+	for i := range e.VEX {
+		parts = append(parts, "vex "+string(hash(&e.VEX[i])))
 	}
-	for _, v := range e.Summaries {
-		parts = append(parts, "summary "+string(hash(v)))
+	for i := range e.Summaries {
+		parts = append(parts, "summary "+string(hash(&e.Summaries[i])))
 	}
 	for _, u := range e.Unsigned {
 		parts = append(parts, "unsigned "+string(u.Bundle))

@@ -129,12 +129,22 @@ func (w *world) value(v reflect.Value) (any, error) {
 	case reflect.Int:
 		return types.Int(v.Int()), nil
 	case reflect.Struct:
-		if t, ok := v.Interface().(time.Time); ok {
-			return types.Timestamp{Time: t}, nil
+		if v.Type() == reflect.TypeFor[time.Time]() {
+			return types.Timestamp{Time: v.Interface().(time.Time)}, nil
 		}
 		return w.object(v.Addr()), nil
 	case reflect.Map:
 		return w.mapping(v), nil
+	case reflect.Slice:
+		// A list goes over its elements as they are asked for, and copies each of them. Few are pointed at instead.
+		const few = 1024
+		if e := v.Type().Elem(); e.Kind() == reflect.Struct && w.goes[e] != nil && v.Len() <= few {
+			all := make([]ref.Val, v.Len())
+			for i := range all {
+				all[i] = w.object(v.Index(i).Addr())
+			}
+			return types.NewRefValList(w, all), nil
+		}
 	}
 	if raw, ok := v.Interface().(json.RawMessage); ok {
 		root, err := stemma.ParseJSON(raw)
@@ -148,9 +158,15 @@ func (w *world) value(v reflect.Value) (any, error) {
 
 // mapping has the keys as plain text, whatever their type.
 func (w *world) mapping(v reflect.Value) ref.Val {
+	if plain, ok := v.Interface().(map[string]string); ok {
+		return types.NewStringStringMap(w, plain) // which nobody changes
+	}
 	out := make(map[string]string, v.Len())
+	key, value := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()
 	for it := v.MapRange(); it.Next(); {
-		out[it.Key().String()] = it.Value().String()
+		key.SetIterKey(it)
+		value.SetIterValue(it)
+		out[key.String()] = value.String()
 	}
 	return types.NewStringStringMap(w, out)
 }
