@@ -196,7 +196,7 @@ func TestNeverLooser(t *testing.T) {
 			}
 		}
 	})
-	if tried[true] < 10 || tried[false] < 100 {
+	if !testing.Short() && (tried[true] < 10 || tried[false] < 100) { // a short run draws too little to tell
 		t.Errorf("%v: too few of either", tried)
 	}
 }

@@ -126,7 +126,7 @@ func TestGlobsNeverLooser(t *testing.T) {
 			}
 		}
 	})
-	if tried["accepted"] < 5 || tried["refused"] < 20 {
+	if !testing.Short() && (tried["accepted"] < 5 || tried["refused"] < 20) { // a short run draws too little to tell
 		t.Errorf("%v: too few of either", tried)
 	}
 }
