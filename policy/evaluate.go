@@ -203,7 +203,7 @@ func (j *judgement) run() (findings []stemma.Finding, level stemma.Level) {
 	j.collect(rules)
 	each := 0
 	if len(j.candidates) > 0 {
-		j.cells = make([]result, 0, len(j.candidates[0].results))
+		j.cells = make([]*result, 0, len(j.candidates[0].results))
 	}
 	for i := range rules {
 		if rules[i].each == nil {
@@ -211,7 +211,8 @@ func (j *judgement) run() (findings []stemma.Finding, level stemma.Level) {
 		}
 		j.each = append(j.each, rules[i].ID)
 		if len(j.candidates) == 0 {
-			j.cells = append(j.cells, j.dependent())
+			r := j.dependent()
+			j.cells = append(j.cells, &r)
 		} else {
 			j.cells = append(j.cells, j.together(each))
 		}
@@ -229,7 +230,7 @@ func (j *judgement) run() (findings []stemma.Finding, level stemma.Level) {
 		case rule.image != nil:
 			r = guard(func() result { return rule.image(j) })
 		default:
-			r = j.cells[each]
+			r = *j.cells[each]
 			each++
 		}
 		if r.outcome != stemma.NotApplicable {
@@ -389,7 +390,7 @@ func (j *judgement) distinct(good func(*candidate) bool) int {
 // together is what all candidates say of the rule with index i among those that judge each. It passes when one
 // candidate passes it (with atLeast: candidates of as many distinct builders). So evidence that is withheld can take a
 // Pass away and never give one. That the same candidate passes all rules is a rule of its own, provenance.whole.
-func (j *judgement) together(i int) result {
+func (j *judgement) together(i int) *result {
 	first := func(good func(*candidate) bool) *result {
 		for _, c := range j.candidates {
 			if good(c) {
@@ -405,24 +406,24 @@ func (j *judgement) together(i int) result {
 	met := first(atMost(0))
 	switch {
 	case met != nil && j.enough(atMost(0)):
-		return *met
+		return met
 	case j.enough(atMost(1)):
-		return *first(func(c *candidate) bool { return badness(c.results[i].outcome) == 1 })
+		return first(func(c *candidate) bool { return badness(c.results[i].outcome) == 1 })
 	}
 	if r := first(func(c *candidate) bool { return failed(c) && c.accepted() }); r != nil || met == nil {
 		if r == nil {
 			r = first(failed)
 		}
 		if r != nil {
-			return *r
+			return r
 		}
 	}
 	by := j.spec.Provenance.By
 	want := count(by.AtLeast, "distinct builder") + " of " + strings.Join(by.Of, ", ")
 	if u := j.unseen(stemma.ReasonNoProvenance, want, "provenance.by"); u != nil {
-		return *u
+		return u
 	}
-	return result{
+	return &result{
 		outcome: stemma.Fail, reason: stemma.ReasonThreshold, got: count(j.distinct(atMost(0)), "accepted builder"), want: want, path: "provenance.by",
 	}
 }
@@ -480,7 +481,10 @@ func (j *judgement) finding(rule *Rule, r result) stemma.Finding {
 		Proof: r.proof, Policy: j.policy.name, Where: cmp.Or(r.place, j.policy.where(cmp.Or(r.path, "match"))), Platform: j.target.platform, Of: j.target.of,
 	}
 	f.Items = r.items
-	f.Cites = slices.Compact(slices.Sorted(slices.Values(r.cites)))
+	f.Cites = r.cites[:len(r.cites):len(r.cites)]
+	if len(f.Cites) > 1 {
+		f.Cites = slices.Compact(slices.Sorted(slices.Values(r.cites)))
+	}
 	switch r.outcome {
 	case stemma.Pass:
 	case stemma.Fail:

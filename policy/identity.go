@@ -173,6 +173,12 @@ func quoteEmpty(s string) string {
 // distinct is the largest number of different identities that can each be given a different name among those they
 // match: one signer who fits two names counts once (GHSA-3633, GHSA-c346).
 func distinct(matches map[string][]string) int {
+	if len(matches) <= 1 {
+		for _, names := range matches {
+			return min(1, len(names))
+		}
+		return 0
+	}
 	owner := map[string]string{} // name → identity
 	var place func(id string, tried map[string]bool) bool
 	place = func(id string, tried map[string]bool) bool {

@@ -3,7 +3,6 @@ package policy
 import (
 	"fmt"
 	"maps"
-	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -91,12 +90,16 @@ func (p Pattern) captures() []string {
 // match reports whether the whole of name matches. Captures that vars already binds must repeat their value; the
 // others are bound in the returned map. vars itself is not changed.
 func (p Pattern) match(name string, vars map[string]string) (map[string]string, bool) {
-	components := strings.Split(name, "/")
-	if len(name) > maxName || !utf8.ValidString(name) || slices.ContainsFunc(components, notCanonical) {
+	if len(name) > maxName || !utf8.ValidString(name) {
 		return nil, false
 	}
+	for component := range strings.SplitSeq(name, "/") {
+		if notCanonical(component) {
+			return nil, false
+		}
+	}
 	steps := 0
-	return matchComponents(strings.Split(string(p), "/"), components, vars, &steps)
+	return matchComponents(string(p), name, vars, &steps)
 }
 
 // notCanonical reports a component that no canonical name has. A wildcard must not stand for it: an empty or relative
@@ -117,43 +120,47 @@ const (
 // maxMatchSteps bounds the backtracking of several '**' in one pattern.
 const maxMatchSteps = 10_000
 
-func matchComponents(pattern, name []string, vars map[string]string, steps *int) (map[string]string, bool) {
+// matchComponents matches names without an empty component, so that "" is the end.
+func matchComponents(pattern, name string, vars map[string]string, steps *int) (map[string]string, bool) {
 	if *steps++; *steps > maxMatchSteps {
 		return nil, false
 	}
-	if len(pattern) == 0 {
-		return vars, len(name) == 0
+	if pattern == "" || name == "" {
+		return vars, pattern == name
 	}
-	if len(name) == 0 {
-		return nil, false
-	}
-	head := pattern[0]
+	head, pattern, _ := strings.Cut(pattern, "/")
 	variable, several, isCapture := capture(head)
 	if head == "**" || isCapture && several {
-		for n := 1; n <= len(name) && *steps <= maxMatchSteps; n++ {
+		for end := 0; end < len(name) && *steps <= maxMatchSteps; {
+			taken, rest := name, ""
+			if i := strings.IndexByte(name[end:], '/'); i >= 0 {
+				taken, rest = name[:end+i], name[end+i+1:]
+			}
+			end = len(taken) + 1
 			bound, ok := vars, true
 			if isCapture {
-				bound, ok = bind(vars, variable, strings.Join(name[:n], "/"))
+				bound, ok = bind(vars, variable, taken)
 			}
 			if !ok {
 				continue
 			}
-			if result, ok := matchComponents(pattern[1:], name[n:], bound, steps); ok {
+			if result, ok := matchComponents(pattern, rest, bound, steps); ok {
 				return result, true
 			}
 		}
 		return nil, false
 	}
+	first, rest, _ := strings.Cut(name, "/")
 	bound, ok := vars, true
 	if isCapture {
-		bound, ok = bind(vars, variable, name[0])
+		bound, ok = bind(vars, variable, first)
 	} else {
-		ok = matchPart(head, name[0])
+		ok = matchPart(head, first)
 	}
 	if !ok {
 		return nil, false
 	}
-	return matchComponents(pattern[1:], name[1:], bound, steps)
+	return matchComponents(pattern, rest, bound, steps)
 }
 
 func bind(vars map[string]string, name, value string) (map[string]string, bool) {
@@ -170,22 +177,20 @@ func bind(vars map[string]string, name, value string) (map[string]string, bool) 
 
 // matchPart matches one component, '*' standing for any run of characters, none included.
 func matchPart(pattern, s string) bool {
-	parts := strings.Split(pattern, "*")
-	if len(parts) == 1 {
-		return pattern == s
+	head, pattern, wild := strings.Cut(pattern, "*")
+	if !wild {
+		return head == s
 	}
-	if !strings.HasPrefix(s, parts[0]) {
-		return false
-	}
-	s = s[len(parts[0]):]
-	for _, mid := range parts[1 : len(parts)-1] {
-		i := strings.Index(s, mid)
-		if i < 0 {
-			return false
+	s, ok := strings.CutPrefix(s, head)
+	for ok {
+		mid, rest, more := strings.Cut(pattern, "*")
+		if !more {
+			return strings.HasSuffix(s, mid)
 		}
-		s = s[i+len(mid):]
+		_, s, ok = strings.Cut(s, mid)
+		pattern = rest
 	}
-	return strings.HasSuffix(s, parts[len(parts)-1])
+	return false
 }
 
 // expand writes the bound captures into the pattern, for messages.

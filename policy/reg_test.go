@@ -524,7 +524,7 @@ func TestReg_J14_pattern(t *testing.T) {
 		for _, n := range []int{10, 60, 500, 2000} {
 			steps := 0
 			name := strings.TrimSuffix(strings.Repeat("a/", n), "/")
-			_, ok := matchComponents(strings.Split(string(p), "/"), strings.Split(name, "/"), nil, &steps)
+			_, ok := matchComponents(string(p), name, nil, &steps)
 			if ok || steps > maxMatchSteps+1 {
 				t.Errorf("%s on %d components: %v after %d steps", p, n, ok, steps)
 			}

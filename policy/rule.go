@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"stemma"
 	"stemma/internal/expression"
@@ -96,9 +97,9 @@ type judgement struct {
 	elements    map[ForEach][]element
 	counted     []*bill // SBOMs that count
 	signed      map[*stemma.Attestation][]signatory
-	cells       []result // of the rules that judge each provenance, over all candidates
-	each        []string // ids of those rules, in the same order
-	waived      []string // ids of rules that are waived for the image
+	cells       []*result // of the rules that judge each provenance, over all candidates
+	each        []string  // ids of those rules, in the same order
+	waived      []string  // ids of rules that are waived for the image
 }
 
 // candidate is an authenticated provenance about this very image, judged as the work of one builder. A signer that fits
@@ -142,14 +143,16 @@ func proof(a *stemma.Attestation) string {
 	if a.Signer.KeyID != "" {
 		who = "key " + a.Signer.Key.Short()
 	}
-	text := fmt.Sprintf("%s in %s %s", who, a.Format, a.Bundle.Short())
+	b := make([]byte, 0, 128)
+	b = append(append(append(append(append(b, who...), " in "...), a.Format...), ' '), a.Bundle.Short()...)
 	for _, l := range a.Log {
-		text += fmt.Sprintf(", %s entry %d", l.Log, l.Index)
+		b = append(append(append(b, ", "...), l.Log...), " entry "...)
+		b = strconv.AppendInt(b, l.Index, 10)
 	}
 	if t := a.Time(); !t.IsZero() {
-		text += ", signed " + t.UTC().Format("2006-01-02 15:04:05Z")
+		b = t.UTC().AppendFormat(append(b, ", signed "...), "2006-01-02 15:04:05Z")
 	}
-	return text
+	return string(b)
 }
 
 func count(n int, what string) string {

@@ -260,6 +260,9 @@ func shownDigest(in *stemma.Input) string {
 }
 
 func shortened(s string) string {
+	if len(s) <= maxItemName { // bytes, of which there are as many as characters or more
+		return s
+	}
 	if r := []rune(s); len(r) > maxItemName {
 		return string(r[:maxItemName]) + "…"
 	}

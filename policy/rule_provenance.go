@@ -174,19 +174,21 @@ func provenanceWhole() Rule {
 // checkWhole asks that the same provenance, judged as the work of the same builder, passes all rules but those that are
 // waived. With one candidate there is nothing to mix, and where a rule fails for all of them, that says it.
 func checkWhole(j *judgement) result {
-	worse := func(results []result, than int) bool {
-		for i, r := range results {
-			if badness(r.outcome) > than && !slices.Contains(j.waived, j.each[i]) {
+	worse := func(of func(rule int) stemma.Outcome, than int) bool {
+		for i, id := range j.each {
+			if badness(of(i)) > than && !slices.Contains(j.waived, id) {
 				return true
 			}
 		}
 		return false
 	}
-	if len(j.candidates) < 2 || worse(j.cells, 1) {
+	if len(j.candidates) < 2 || worse(func(rule int) stemma.Outcome { return j.cells[rule].outcome }, 1) {
 		return result{outcome: stemma.NotApplicable}
 	}
 	atMost := func(worst int) func(*candidate) bool {
-		return func(c *candidate) bool { return !worse(c.results, worst) }
+		return func(c *candidate) bool {
+			return !worse(func(rule int) stemma.Outcome { return c.results[rule].outcome }, worst)
+		}
 	}
 	nearest := j.candidates[0]
 	if j.enough(atMost(0)) {

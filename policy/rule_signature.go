@@ -50,6 +50,9 @@ type flaw struct {
 
 // age is the flaw of evidence that is too old or of no proven time.
 func (d demand) age(a *stemma.Attestation, now time.Time) *flaw {
+	if d.maxAge == 0 {
+		return nil
+	}
 	want := d.wanted() + " not older than " + d.maxAge.String()
 	switch fresh, known := young(a, time.Duration(d.maxAge), now); {
 	case !known:
@@ -83,7 +86,11 @@ func (j *judgement) signatories(a *stemma.Attestation) []signatory {
 		return all
 	}
 	all := make([]signatory, 0, 1+len(a.Cosigners))
-	for _, id := range append([]stemma.Identity{a.Signer}, a.Cosigners...) {
+	for i := range 1 + len(a.Cosigners) {
+		id := a.Signer
+		if i > 0 {
+			id = a.Cosigners[i-1]
+		}
 		p := signatory{id: id, distinct: distinctID(id), says: describe(id)}
 		for name, b := range j.policy.builders {
 			if b.accepts(id) {

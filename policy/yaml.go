@@ -78,7 +78,7 @@ type position struct {
 	width        int
 }
 
-func (p position) String() string { return fmt.Sprintf("%s:%d", p.file, p.line) }
+func (p position) String() string { return p.file + ":" + strconv.Itoa(p.line) }
 
 // decoder turns YAML nodes into structs. It accepts the part of YAML that means one thing: mappings with unique
 // string keys, sequences and scalars; no anchors, aliases, merge keys or tags.
