@@ -142,11 +142,10 @@ func canonicalHost(authority, scheme string) (string, error) {
 // IsHost reports whether s is a lower-case host name of at least two labels. International names are refused in both
 // their forms: they exist to look like others.
 func IsHost(s string) bool {
-	labels := strings.Split(s, ".")
-	if len(s) > 253 || len(labels) < 2 {
+	if len(s) > 253 || strings.IndexByte(s, '.') < 0 {
 		return false
 	}
-	for _, l := range labels {
+	for l := range strings.SplitSeq(s, ".") {
 		if l == "" || len(l) > 63 || l[0] == '-' || l[len(l)-1] == '-' || strings.HasPrefix(l, "xn--") ||
 			strings.Trim(l, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
 			return false
@@ -164,8 +163,9 @@ func canonicalPath(host, path string) (string, error) {
 	if strings.HasSuffix(path, ".git") {
 		return "", errors.New(`".git" twice`)
 	}
-	segments := strings.Split(path, "/")
-	for _, s := range segments {
+	segments := 0
+	for s := range strings.SplitSeq(path, "/") {
+		segments++
 		if s == "" || s == "." {
 			return "", errors.New("empty path segment")
 		}
@@ -175,7 +175,7 @@ func canonicalPath(host, path string) (string, error) {
 			}
 		}
 	}
-	if github && len(segments) != 2 {
+	if github && segments != 2 {
 		return "", errors.New("want owner/name on this host")
 	}
 	return path, nil

@@ -96,7 +96,7 @@ func Evaluate(set *Set, evidence *stemma.Evidence, situation stemma.Situation) *
 	if situation.WhatIf {
 		d.Effect, d.Because = stemma.None, []string{"it is a decision about another time than the present, by which nothing may be admitted"}
 	}
-	seal(d, evidence)
+	set.sealer.seal(d, evidence)
 	return d
 }
 

@@ -38,19 +38,19 @@ type controls struct {
 func (g Signer) forms() []form {
 	var out []form
 	if g.GitHub != nil {
-		out = append(out, *g.GitHub)
+		out = append(out, g.GitHub)
 	}
 	if g.GitLab != nil {
-		out = append(out, *g.GitLab)
+		out = append(out, g.GitLab)
 	}
 	if g.Buildkite != nil {
-		out = append(out, *g.Buildkite)
+		out = append(out, g.Buildkite)
 	}
 	if g.CircleCI != nil {
-		out = append(out, *g.CircleCI)
+		out = append(out, g.CircleCI)
 	}
 	if g.OIDC != nil {
-		out = append(out, *g.OIDC)
+		out = append(out, g.OIDC)
 	}
 	if len(g.Keys) > 0 {
 		out = append(out, keyed(g.Keys))
@@ -60,10 +60,19 @@ func (g Signer) forms() []form {
 
 // form is the one that is written; what is loaded has exactly one. The zero Signer is nobody.
 func (g Signer) form() form {
-	if forms := g.forms(); len(forms) == 1 {
-		return forms[0]
+	switch {
+	case g.GitHub != nil:
+		return g.GitHub
+	case g.GitLab != nil:
+		return g.GitLab
+	case g.Buildkite != nil:
+		return g.Buildkite
+	case g.CircleCI != nil:
+		return g.CircleCI
+	case g.OIDC != nil:
+		return g.OIDC
 	}
-	return keyed(nil)
+	return keyed(g.Keys)
 }
 
 // differs compares a verified identity with a wanted one. Events and runner have rules of their own.

@@ -89,6 +89,20 @@ func certified(p *stemma.Provenance, f stemma.Field) bool {
 
 // level is the level of a candidate under this policy: what its builder is credited with, as far as evidence goes.
 func (j *judgement) level(c *candidate) (stemma.Level, string) {
+	if c.assessed == nil {
+		level, why := j.assess(c)
+		c.assessed = &assessed{level, why}
+	}
+	return c.assessed.level, c.assessed.why
+}
+
+// assessed is the level of a candidate, and why it is no higher.
+type assessed struct {
+	level stemma.Level
+	why   string
+}
+
+func (j *judgement) assess(c *candidate) (stemma.Level, string) {
 	own := Assess(c.attestation, c.provenance)
 	credit, name := j.credit(c)
 	switch {

@@ -51,6 +51,7 @@ type Set struct {
 	places      map[string]position
 	lines       map[string][]string // of each file, to show what Lint is about
 	idle        []*loaded           // policies that spec.policies leaves out
+	sealer      sealer
 }
 
 // loaded is one policy in force, with where its parts stand.

@@ -29,6 +29,6 @@ func Omitted(set *Set, image stemma.Image, situation stemma.Situation) *stemma.D
 			Got: "it was not given", Want: "a decision on every image of the release",
 		}},
 	}
-	seal(d, &stemma.Evidence{Image: image})
+	set.sealer.seal(d, &stemma.Evidence{Image: image})
 	return d
 }

@@ -113,6 +113,7 @@ type candidate struct {
 	away        difference // from that builder; zero when the signer is it
 	results     []result   // of the rules that judge each provenance, in order
 	proven      string     // see proof
+	assessed    *assessed  // see level
 }
 
 // proof says by what the provenance is authentic. Most rules have it at hand, and few show it.

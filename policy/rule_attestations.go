@@ -111,15 +111,17 @@ func (entry *Attested) flaw(a *stemma.Attestation, path string) *flaw {
 		}, 2}
 	}
 	for _, pointer := range slices.Sorted(maps.Keys(entry.Values)) {
+		got, ok := scalarAt(root, pointer)
+		if ok && slices.Contains(entry.Values[pointer], got) {
+			continue
+		}
 		r := result{
 			outcome: stemma.Fail, reason: stemma.ReasonValue, want: pointer + " " + strings.Join(entry.Values[pointer], " or "),
 			proof: proof(a), path: join(join(path, "values"), pointer),
 		}
-		switch got, ok := scalarAt(root, pointer); {
+		switch {
 		case !ok:
 			r.reason, r.got = stemma.ReasonNotStated, "does not state "+pointer
-		case slices.Contains(entry.Values[pointer], got):
-			continue
 		default:
 			r.got = "says " + pointer + " " + quoteEmpty(got)
 		}

@@ -196,6 +196,15 @@ func wellMade() *stemma.Evidence {
 			p.Inputs = append(p.Inputs, in)
 		}
 	}
+	for i := range p.Inputs {
+		switch in := &p.Inputs[i]; in.Kind {
+		case stemma.InputPackage:
+			pkg, _ := inputPURL(in)
+			e.SBOMs[0].Packages = append(e.SBOMs[0].Packages, stemma.Component{PURL: pkg.String()})
+		case stemma.InputImage:
+			e.SBOMs[0].Bases = append(e.SBOMs[0].Bases, stemma.Component{Digests: inputDigests(in)})
+		}
+	}
 	return e
 }
 
@@ -216,7 +225,7 @@ func evaluating(b *testing.B, text string) {
 			own++
 		}
 		if f.Outcome != stemma.Pass {
-			b.Logf("%s %s: %s %s", f.Rule, f.Outcome, f.Got, f.Detail)
+			b.Logf("%s %s: %s %s %s", f.Rule, f.Outcome, f.Got, f.Detail, f.Items)
 		}
 	}
 	b.ReportMetric(float64(len(d.Findings)-own), "rules")

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
@@ -25,7 +26,7 @@ func checkBase(_ *judgement, b *bill, c *candidate) result {
 	for _, base := range b.sbom.Bases {
 		bases = append(bases, digestsOf(base)...)
 	}
-	for _, i := range standsOn(c.provenance.Inputs) {
+	for i := range standsOn(c.provenance.Inputs) {
 		inputs = append(inputs, inputDigests(i)...)
 	}
 	for _, d := range bases {
@@ -45,24 +46,24 @@ func checkBase(_ *judgement, b *bill, c *candidate) result {
 
 // standsOn are the inputs that the image can stand on: what the builder calls its base or, where it calls none so, every
 // image that it does not call something else.
-func standsOn(inputs []stemma.Input) []stemma.Input {
-	var base, untold []stemma.Input
-	for _, i := range inputs {
-		switch {
-		case i.Kind != stemma.InputImage:
-		case i.Role == stemma.RoleBase:
-			base = append(base, i)
-		case i.Role == "":
-			untold = append(untold, i)
+func standsOn(inputs []stemma.Input) iter.Seq[*stemma.Input] {
+	is := func(i *stemma.Input, role stemma.InputRole) bool { return i.Kind == stemma.InputImage && i.Role == role }
+	return func(yield func(*stemma.Input) bool) {
+		role := stemma.InputRole("")
+		for i := range inputs {
+			if is(&inputs[i], stemma.RoleBase) {
+				role = stemma.RoleBase
+			}
+		}
+		for i := range inputs {
+			if is(&inputs[i], role) && !yield(&inputs[i]) {
+				return
+			}
 		}
 	}
-	if len(base) > 0 {
-		return base
-	}
-	return untold
 }
 
-func inputDigests(i stemma.Input) []stemma.Digest {
+func inputDigests(i *stemma.Input) []stemma.Digest {
 	var out []stemma.Digest
 	for alg, v := range i.Digest {
 		if d, err := stemma.NewDigest(alg, v); err == nil {
@@ -112,7 +113,8 @@ func checkPackages(_ *judgement, b *bill, c *candidate) result {
 	var differ []string
 	own := map[string]bool{} // packages of the provenance
 	compared, unclear := 0, 0
-	for _, i := range p.Inputs {
+	for k := range p.Inputs {
+		i := &p.Inputs[k]
 		switch i.Kind {
 		case stemma.InputPackage:
 			pkg, ok := inputPURL(i)
@@ -148,7 +150,10 @@ func checkPackages(_ *judgement, b *bill, c *candidate) result {
 			}
 		}
 	}
-	reverse := p.Reported[stemma.InputPackage] == stemma.ReportedAll && len(standsOn(p.Inputs)) == 0
+	reverse := p.Reported[stemma.InputPackage] == stemma.ReportedAll
+	for range standsOn(p.Inputs) {
+		reverse = false
+	}
 	if reverse {
 		for name := range in.packages {
 			if !own[name] {
@@ -161,6 +166,13 @@ func checkPackages(_ *judgement, b *bill, c *candidate) result {
 
 // compare makes the result of a comparison.
 func (in *named) compare(b *bill, c *candidate, differ []string, compared, unclear int, reverse bool) result {
+	if len(differ) == 0 && compared > 0 && unclear == 0 {
+		r := pass(fmt.Sprintf("all that the provenance names and an SBOM can is in it: %d", compared), b.sbom.Bundle, c.provenance.Bundle)
+		if !reverse {
+			r.detail = "what the SBOM names besides was not compared: the builder does not name all packages, or they may come with a base image"
+		}
+		return r
+	}
 	r := result{
 		outcome: stemma.Fail, reason: stemma.ReasonInconsistent, want: "the same dependencies in the SBOM and in the provenance",
 		proof: proof(b.attestation), path: "sbom.consistentWith",
@@ -171,7 +183,7 @@ func (in *named) compare(b *bill, c *candidate, differ []string, compared, uncle
 	case len(differ) > 0:
 		r.items = itemised(differ)
 		r.got = count(len(differ), "difference")
-	case compared == 0 || unclear > 0:
+	default:
 		// Nothing to compare is no agreement (GHSA-vmvj), and no fault of the image either.
 		r.outcome, r.reason, r.advisory = stemma.Unknown, stemma.ReasonUnreported, true
 		r.got = "the provenance names no dependency that an SBOM could name"
@@ -180,11 +192,6 @@ func (in *named) compare(b *bill, c *candidate, differ []string, compared, uncle
 		}
 		r.detail = "provenance by " + describe(c.attestation.Signer) + " was compared with " + count(len(b.sbom.Packages), "component")
 		r.fix = "build with a builder that names its packages, or take provenance out of sbom.consistentWith"
-	default:
-		r = pass(fmt.Sprintf("all that the provenance names and an SBOM can is in it: %d", compared), b.sbom.Bundle, c.provenance.Bundle)
-		if !reverse {
-			r.detail = "what the SBOM names besides was not compared: the builder does not name all packages, or they may come with a base image"
-		}
 	}
 	return r
 }
@@ -238,7 +245,7 @@ func host(kind string) string {
 }
 
 // inputPURL is the package URL of an input, with its version.
-func inputPURL(i stemma.Input) (packageURL, bool) {
+func inputPURL(i *stemma.Input) (packageURL, bool) {
 	p, ok := parsePURL(i.Canonical)
 	if !ok {
 		if p, ok = parsePURL(i.URI); !ok {
@@ -255,7 +262,7 @@ func inputPURL(i stemma.Input) (packageURL, bool) {
 }
 
 // revisions are the ways in which an SBOM can name the revision of a repository that is an input.
-func revisions(i stemma.Input) []string {
+func revisions(i *stemma.Input) []string {
 	out := []string{i.Version, strings.TrimPrefix(strings.TrimPrefix(i.Version, "refs/tags/"), "refs/heads/")}
 	for _, alg := range []string{"gitCommit", "sha1", "sha256"} {
 		out = append(out, i.Digest[alg])

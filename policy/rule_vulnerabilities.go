@@ -81,19 +81,19 @@ func scansOf(e *stemma.Evidence, a *stemma.Attestation) []*stemma.Scan {
 // a database of the year before: each of the times that the scan states must be recent, and it must state one.
 func (j *judgement) scanFlaw(s *stemma.Scan, a *stemma.Attestation) *flaw {
 	limit := j.spec.Vulnerabilities.MaxAge
-	r := result{outcome: stemma.Fail, reason: stemma.ReasonAge, want: "a scan not older than " + limit.String(), proof: proof(a), path: "vulnerabilities.maxAge"}
+	aged := func(reason stemma.Reason, got string, rank int) *flaw {
+		return &flaw{result{outcome: stemma.Fail, reason: reason, got: got, want: "a scan not older than " + limit.String(), proof: proof(a), path: "vulnerabilities.maxAge"}, rank}
+	}
 	for _, t := range []struct {
 		what string
 		at   time.Time
 	}{{"scanned", s.Finished}, {"with a database of", s.Database}} {
 		if limit > 0 && !t.at.IsZero() && (j.at.At.Sub(t.at) > time.Duration(limit) || t.at.Sub(j.at.At) > skew) {
-			r.got = t.what + " " + t.at.UTC().Format(time.DateOnly)
-			return &flaw{r, 2}
+			return aged(stemma.ReasonAge, t.what+" "+t.at.UTC().Format(time.DateOnly), 2)
 		}
 	}
 	if limit > 0 && s.Finished.IsZero() && s.Database.IsZero() {
-		r.reason, r.got = stemma.ReasonNotStated, "does not say when it scanned"
-		return &flaw{r, 3}
+		return aged(stemma.ReasonNotStated, "does not say when it scanned", 3)
 	}
 	if note := notUnderstood(s); note != "" {
 		return &flaw{result{

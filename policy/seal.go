@@ -20,8 +20,8 @@ import (
 
 // seal computes the digests of a decision and its id. Decided covers the set, the situation and what was found, by the
 // evidence that it rests on; an explanation that junk can change (which rejected piece came closest) is not part of it.
-func seal(d *stemma.Decision, evidence *stemma.Evidence) {
-	c := newCanon()
+func (s *sealer) seal(d *stemma.Decision, evidence *stemma.Evidence) {
+	c := s.canon()
 	c.all(&d.Set, &d.Image.Repository, &d.Image.Digest, &d.Situation, &d.Trust, &d.Verdict, &d.Effect)
 	for i := range d.Findings {
 		f := &d.Findings[i]
@@ -29,8 +29,8 @@ func seal(d *stemma.Decision, evidence *stemma.Evidence) {
 	}
 	decided := c.sum()
 	d.Decided = digestText(decided)
-	d.Evidence = DigestOf(evidence)
-	c = newCanon()
+	d.Evidence = digestText(s.evidence(evidence))
+	c = s.canon()
 	c.all(d)
 	id := c.sum()
 	d.ID = strings.ToLower(base32.StdEncoding.EncodeToString(id[:])[:26])
@@ -39,12 +39,12 @@ func seal(d *stemma.Decision, evidence *stemma.Evidence) {
 // DigestOf is the digest of all that was seen of an image, whatever the order in which it was found and the time of the
 // look. What was read from a bundle counts by what it says, as it may come from a record of the evidence and not from the
 // bundle.
-func DigestOf(e *stemma.Evidence) stemma.Digest { return digestText(evidenceSum(e)) }
+func DigestOf(e *stemma.Evidence) stemma.Digest { return digestText(new(sealer).evidence(e)) }
 
-func evidenceSum(e *stemma.Evidence) [sha256.Size]byte {
+func (s *sealer) evidence(e *stemma.Evidence) [sha256.Size]byte {
 	parts := make([][sha256.Size]byte, 0, 1+len(e.Indexes)+len(e.SBOMs)+len(e.Attestations)+len(e.Provenance)+len(e.Other)+len(e.Scans)+
 		len(e.VEX)+len(e.Summaries)+len(e.Unsigned)+len(e.Rejected)+len(e.Unavailable)+len(e.Trust)+len(e.Platforms)+len(e.Attached))
-	c := newCanon()
+	c := s.canon()
 	part := func(kind string, v ...any) {
 		c.text('p', kind)
 		c.all(v...)
@@ -91,7 +91,7 @@ func evidenceSum(e *stemma.Evidence) [sha256.Size]byte {
 	for what, list := range map[string][]*stemma.Evidence{"platform": e.Platforms, "attached": e.Attached} {
 		for _, of := range list {
 			if of != nil {
-				inner := evidenceSum(of)
+				inner := s.evidence(of)
 				part(what, &inner)
 			}
 		}
@@ -115,28 +115,29 @@ func digestText(sum [sha256.Size]byte) stemma.Digest {
 //
 // It exists because encoding/json took a third of the time of a decision.
 type canon struct {
+	of   *sealer
 	hash hash.Hash
 	buf  []byte
 }
 
-var (
-	canons  = sync.Pool{New: func() any { return &canon{hash: sha256.New(), buf: make([]byte, 0, 4096)} }}
-	layouts sync.Map // of struct types: []field
-)
+// sealer keeps what canonical forms are made with, from one decision to the next. Its zero value is ready.
+type sealer struct {
+	canons  sync.Pool // *canon
+	layouts sync.Map  // of struct types: *[]field
+}
 
 // field is an exported field of a struct.
 type field struct {
 	index int
-	name  string
+	kind  reflect.Kind
+	name  string // in its canonical form
 }
 
-var (
-	timeType = reflect.TypeFor[time.Time]()
-	rawType  = reflect.TypeFor[json.RawMessage]()
-)
-
-func newCanon() *canon {
-	c := canons.Get().(*canon)
+func (s *sealer) canon() *canon {
+	c, ok := s.canons.Get().(*canon)
+	if !ok {
+		c = &canon{of: s, hash: sha256.New(), buf: make([]byte, 0, 4<<10)}
+	}
 	c.hash.Reset()
 	c.buf = c.buf[:0]
 	return c
@@ -161,7 +162,7 @@ func (c *canon) next() (sum [sha256.Size]byte) {
 
 // sum is next of what is not used any more.
 func (c *canon) sum() [sha256.Size]byte {
-	defer canons.Put(c)
+	defer c.of.canons.Put(c)
 	return c.next()
 }
 
@@ -213,7 +214,7 @@ func (c *canon) value(v reflect.Value) {
 }
 
 func (c *canon) list(v reflect.Value) {
-	if v.Type() == rawType {
+	if v.Type() == reflect.TypeFor[json.RawMessage]() {
 		var compact bytes.Buffer
 		if json.Compact(&compact, v.Bytes()) == nil {
 			c.text('r', compact.String())
@@ -231,7 +232,8 @@ func (c *canon) list(v reflect.Value) {
 }
 
 func (c *canon) object(v reflect.Value) {
-	if v.Type() == timeType {
+	t := v.Type()
+	if t == reflect.TypeFor[time.Time]() {
 		var at time.Time
 		if v.CanAddr() {
 			at = *v.Addr().Interface().(*time.Time)
@@ -243,40 +245,55 @@ func (c *canon) object(v reflect.Value) {
 		return
 	}
 	c.buf = append(c.buf, '{')
-	for _, f := range layout(v.Type()) {
-		if e := v.Field(f.index); !empty(e) {
-			c.text('.', f.name)
-			c.value(e)
+	fields := c.of.layout(t)
+	for i := range fields {
+		f, e := &fields[i], v.Field(fields[i].index)
+		switch f.kind {
+		case reflect.String: // most are, and most of them empty
+			if text := e.String(); text != "" {
+				c.buf = append(c.buf, f.name...)
+				c.text('s', text)
+			}
+			continue
+		case reflect.Slice, reflect.Map:
+			if e.Len() == 0 {
+				continue
+			}
+		default:
+			if e.IsZero() {
+				continue
+			}
 		}
+		c.buf = append(c.buf, f.name...)
+		c.value(e)
 	}
 	c.buf = append(c.buf, '}')
+	c.spill()
 }
 
 // layout lists the fields of a type of structs that have a canonical form.
-func layout(t reflect.Type) []field {
-	if known, ok := layouts.Load(t); ok {
-		return known.([]field)
+func (s *sealer) layout(t reflect.Type) []field {
+	if known, ok := s.layouts.Load(t); ok {
+		return *known.(*[]field)
 	}
 	var out []field
 	for f := range t.Fields() {
 		if f.IsExported() && f.Tag.Get("json") != "-" {
-			out = append(out, field{f.Index[0], f.Name})
+			var name canon
+			name.text('.', f.Name)
+			out = append(out, field{f.Index[0], f.Type.Kind(), string(name.buf)})
 		}
 	}
-	slices.SortFunc(out, func(a, b field) int { return strings.Compare(a.name, b.name) })
-	layouts.Store(t, out)
+	slices.SortFunc(out, func(a, b field) int { return strings.Compare(t.Field(a.index).Name, t.Field(b.index).Name) })
+	s.layouts.Store(t, &out)
 	return out
 }
 
-func empty(v reflect.Value) bool {
-	switch v.Kind() {
-	case reflect.String, reflect.Slice, reflect.Map:
-		return v.Len() == 0
-	}
-	return v.IsZero()
-}
-
 func (c *canon) number(tag byte, n uint64) {
+	if n < 0x80 {
+		c.buf = append(c.buf, tag, byte(n))
+		return
+	}
 	c.buf = binary.AppendUvarint(append(c.buf, tag), n)
 }
 
