@@ -66,13 +66,25 @@ func ordered(f *stemma.Facts) {
 func (j *judgement) tell(f *stemma.Facts, a *stemma.Attestation) {
 	for _, p := range j.signatories(a) {
 		// A builder that tells those it signs for apart by its provenance is not told by its identity.
-		named, id := slices.DeleteFunc(slices.Clone(p.names), func(n string) bool { return j.policy.builders[n].shared() }), p.id
+		id, named := p.id, make([]string, 0, len(p.names))
+		for _, n := range p.names {
+			if !j.policy.builders[n].shared() {
+				named = append(named, n)
+			}
+		}
 		if len(named) == 0 {
 			continue
 		}
-		by := func(names []string) ([]string, bool) {
-			rest := slices.DeleteFunc(slices.Clone(named), func(n string) bool { return names != nil && !slices.Contains(names, n) })
-			return rest, len(rest) > 0
+		by := func(names []string) (of []string, ok bool) {
+			if names == nil {
+				return named, true
+			}
+			for _, n := range named {
+				if slices.Contains(names, n) {
+					of = append(of, n)
+				}
+			}
+			return of, len(of) > 0
 		}
 		if !slices.ContainsFunc(f.Signers, func(s stemma.SignerFacts) bool {
 			return s.Trust == id.Trust && s.Issuer == id.Issuer && s.Subject == id.Subject && s.KeyID == id.KeyID

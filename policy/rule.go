@@ -144,7 +144,7 @@ func proof(a *stemma.Attestation) string {
 	if a.Signer.KeyID != "" {
 		who = "key " + a.Signer.Key.Short()
 	}
-	b := make([]byte, 0, 128)
+	b := make([]byte, 0, 192)
 	b = append(append(append(append(append(b, who...), " in "...), a.Format...), ' '), a.Bundle.Short()...)
 	for _, l := range a.Log {
 		b = append(append(append(b, ", "...), l.Log...), " entry "...)

@@ -33,8 +33,8 @@ type inputList struct {
 	controls []string
 }
 
-func inputLists() []inputList {
-	return []inputList{
+func inputLists() [5]inputList {
+	return [...]inputList{
 		{
 			stemma.InputImage, "images", "image", func(i *Inputs) []Pattern { return i.Images },
 			"built from or with an image that is not accepted",
@@ -92,7 +92,8 @@ func constrained(i *Inputs) bool {
 }
 
 func listed(i *Inputs) bool {
-	return slices.ContainsFunc(inputLists(), func(l inputList) bool { return len(l.patterns(i)) > 0 })
+	lists := inputLists()
+	return slices.ContainsFunc(lists[:], func(l inputList) bool { return len(l.patterns(i)) > 0 })
 }
 
 func inputsPresent() Rule {

@@ -66,6 +66,9 @@ func standsOn(inputs []stemma.Input) iter.Seq[*stemma.Input] {
 func inputDigests(i *stemma.Input) []stemma.Digest {
 	var out []stemma.Digest
 	for alg, v := range i.Digest {
+		if !stemma.AcceptedAlgorithm(alg) {
+			continue
+		}
 		if d, err := stemma.NewDigest(alg, v); err == nil {
 			out = append(out, d)
 		}

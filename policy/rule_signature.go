@@ -146,17 +146,28 @@ func (j *judgement) uncontrolled(by By, a *stemma.Attestation, id stemma.Identit
 
 // demanded is what there is of a demand. Each map leads from a distinct signer to the names that it fits.
 type demanded struct {
-	good    map[string][]string // of evidence without a flaw
-	perhaps map[string][]string // or with one that leaves it open
-	by      []string            // descriptions of the good
-	others  []string            // and of those who are not accepted
-	flaws   []flaw
-	cites   []stemma.Digest
-	newest  *stemma.Attestation // of the good ones
+	good   map[string][]string // of evidence without a flaw
+	open   map[string][]string // of evidence with one that leaves it open
+	by     []string            // descriptions of the good
+	others []string            // and of those who are not accepted
+	flaws  []flaw
+	cites  []stemma.Digest
+	newest *stemma.Attestation // of the good ones
+}
+
+// perhaps are the signers that there would be if all that is open were good.
+func (s *demanded) perhaps() map[string][]string {
+	out := map[string][]string{}
+	for _, signers := range []map[string][]string{s.good, s.open} {
+		for id, names := range signers {
+			out[id] = slices.Concat(out[id], names)
+		}
+	}
+	return out
 }
 
 func (j *judgement) demanded(d demand) demanded {
-	s := demanded{good: map[string][]string{}, perhaps: map[string][]string{}}
+	var s demanded
 	for i := range j.evidence.Attestations {
 		a := &j.evidence.Attestations[i]
 		if !d.is(a) || !j.bound(a) {
@@ -179,8 +190,10 @@ func (j *judgement) demanded(d demand) demanded {
 			}
 			switch {
 			case f == nil:
+				if s.good == nil {
+					s.good = map[string][]string{}
+				}
 				s.good[key] = append(s.good[key], names...)
-				s.perhaps[key] = append(s.perhaps[key], names...)
 				s.by = append(s.by, p.says)
 				s.cites = append(s.cites, a.Bundle)
 				if s.newest == nil || cmp.Or(a.Time().Compare(s.newest.Time()), -compareAttestations(a, s.newest)) > 0 {
@@ -188,7 +201,10 @@ func (j *judgement) demanded(d demand) demanded {
 				}
 				continue
 			case f.outcome == stemma.Unknown:
-				s.perhaps[key] = append(s.perhaps[key], names...)
+				if s.open == nil {
+					s.open = map[string][]string{}
+				}
+				s.open[key] = append(s.open[key], names...)
 			}
 			f.got = strings.TrimSpace(p.says + " " + f.got)
 			s.flaws = append(s.flaws, *f)
@@ -226,7 +242,7 @@ func (j *judgement) demand(d demand) result {
 		return r
 	case len(j.unavailable) > 0:
 		return *j.blind(d.kind, want, d.path+".by")
-	case distinct(s.perhaps) >= d.by.AtLeast && first(stemma.Unknown) != nil:
+	case first(stemma.Unknown) != nil && distinct(s.perhaps()) >= d.by.AtLeast:
 		r := *first(stemma.Unknown)
 		r.got = ""
 		return r

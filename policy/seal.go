@@ -199,13 +199,7 @@ func (c *canon) value(v reflect.Value) {
 	case reflect.Slice, reflect.Array:
 		c.list(v)
 	case reflect.Map:
-		c.number('m', uint64(v.Len()))
-		keys := v.MapKeys() // of strings: String panics of no kind, and says "<T Value>" of the rest
-		slices.SortFunc(keys, func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
-		for _, k := range keys {
-			c.text('k', k.String())
-			c.value(v.MapIndex(k))
-		}
+		c.mapping(v)
 	case reflect.Struct:
 		c.object(v)
 	default:
@@ -228,6 +222,41 @@ func (c *canon) list(v reflect.Value) {
 	c.number('l', uint64(v.Len()))
 	for i := range v.Len() {
 		c.value(v.Index(i))
+	}
+}
+
+// mapping takes keys of strings. The types that every decision has are told from the rest for speed alone.
+func (c *canon) mapping(v reflect.Value) {
+	c.number('m', uint64(v.Len()))
+	switch m := v.Interface().(type) {
+	case map[string]string:
+		entries(c, m)
+	case map[stemma.Field]stemma.Claim:
+		entries(c, m)
+	case map[stemma.InputKind]stemma.Reported:
+		entries(c, m)
+	default:
+		keys := v.MapKeys() // String panics of no kind, and says "<T Value>" of those that are no strings
+		slices.SortFunc(keys, func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
+		for _, k := range keys {
+			c.text('k', k.String())
+			c.value(v.MapIndex(k))
+		}
+	}
+}
+
+func entries[K ~string, V any](c *canon, m map[K]V) {
+	keys := make([]K, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	value := new(V)
+	element := reflect.ValueOf(value).Elem()
+	for _, k := range keys {
+		c.text('k', string(k))
+		*value = m[k]
+		c.value(element)
 	}
 }
 
