@@ -247,7 +247,7 @@ type GitHub struct {
 	Workflow        Pattern   `yaml:"workflow,required"`                                            // owner/repository/.github/workflows/file: the workflow that builds and signs
 	WorkflowRefs    []Pattern `yaml:"workflowRefs"`                                                 // refs at which callers may use it
 	WorkflowCommits []string  `yaml:"workflowCommits"`                                              // or these commits
-	Caller          *Caller   `yaml:"caller"`                                                       // who called it
+	Caller          *Caller   `yaml:"caller"`                                                       // who may call it. Without it, what the workflow signs besides provenance counts of runs for the source of the policy alone, and over policies and waivers of its own runs
 	Events          []string  `yaml:"events"`                                                       // events that may start it; absent in the certificate fails
 	Runner          string    `yaml:"runner"`                                                       // github-hosted or self-hosted
 }

@@ -180,7 +180,7 @@ func (s *Set) FactsOf(e *stemma.Evidence, at stemma.Situation) *stemma.Facts {
 	}
 	for i := range e.Attestations {
 		a := &e.Attestations[i]
-		by := s.names(a, e.Image.Repository, at)
+		by := s.names(a, e, at)
 		f.Attestations = append(f.Attestations, attestedFacts(a, a.Signer, by))
 		if signer := stemma.NewSignerFacts(a.Signer, by); !slices.ContainsFunc(f.Signers, func(o stemma.SignerFacts) bool {
 			return o.Trust == signer.Trust && o.Issuer == signer.Issuer && o.Subject == signer.Subject && o.KeyID == signer.KeyID
@@ -209,14 +209,14 @@ func (s *Set) FactsOf(e *stemma.Evidence, at stemma.Situation) *stemma.Facts {
 }
 
 // names lists what the policies about an image call the first signer of an attestation.
-func (s *Set) names(a *stemma.Attestation, repository string, at stemma.Situation) []string {
+func (s *Set) names(a *stemma.Attestation, e *stemma.Evidence, at stemma.Situation) []string {
 	out := []string{}
 	if s == nil {
 		return out
 	}
 	for _, p := range s.policies {
-		if _, _, ok := p.matches(repository, at); ok {
-			j := judgement{policy: p}
+		if _, vars, ok := p.matches(e.Image.Repository, at); ok {
+			j := judgement{policy: p, spec: &p.spec, vars: vars, evidence: e}
 			out = append(out, j.signatories(a)[0].names...)
 		}
 	}

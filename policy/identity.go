@@ -122,6 +122,42 @@ func (g Signer) accepts(id stemma.Identity) bool {
 	return g.differs(id).reason == "" && g.under(id).reason == ""
 }
 
+// guest is who ran a workflow or a CI configuration of another repository, of which the policy does not say who may.
+type guest struct {
+	repository string // canonical, or "" where the certificate does not state it
+	path       string // below the signer, where the policy could say it
+	limit      string // and by what
+}
+
+// guest tells the run of a guest by the certificate of an accepted identity; nil: there is none, or the policy says who may
+// be one. Whoever calls what is shared gets signatures by its identity, of what he likes.
+func (g Signer) guest(id stemma.Identity) *guest {
+	var own, path, limit string
+	switch {
+	case g.GitHub != nil && g.GitHub.Caller == nil:
+		w, _ := stemma.ParseWorkflow(id.Subject)
+		own, path, limit = w.Repository, "github.workflow", "caller"
+	case g.GitLab != nil && len(g.GitLab.GroupIDs)+len(g.GitLab.ProjectIDs) == 0:
+		project, _, _, _ := gitLabConfig(id.Issuer, id.Subject)
+		own, path, limit = strings.TrimPrefix(id.Issuer, "https://")+"/"+project, "gitlab.config", "groupIDs or projectIDs"
+	default:
+		return nil
+	}
+	uri := id.Claims[stemma.ClaimSourceRepositoryURI]
+	if name := id.Claims[stemma.ClaimGitHubRepository]; uri == "" && name != "" {
+		uri = "https://" + gitHubHost(id.Issuer) + "/" + name
+	}
+	from, err := stemma.CanonicalRepository(uri)
+	if err == nil && strings.EqualFold(from, own) {
+		return nil
+	}
+	return &guest{from, path, limit}
+}
+
+// speaks reports whether an identity is the wanted one and speaks for nobody else: what no source ties to an image, a
+// signature over a policy or a waiver, counts by nothing but who signed it.
+func (g Signer) speaks(id stemma.Identity) bool { return g.accepts(id) && g.guest(id) == nil }
+
 func (g Signer) describe() string { return g.form().describe() }
 
 func (OIDC) key() string            { return "oidc" }

@@ -120,12 +120,13 @@ func sharedIdentity(l *linter) {
 				called = true // its source is another repository, so that it is called
 			}
 			switch {
+			case !builds && !speaks:
 			case builds && source == nil:
 				free = cmp.Or(free, "the provenance of whoever calls it counts in policy "+q.name+", which has no source")
-			case builds && strings.ContainsAny(source.Repository.owner(), "*{"):
+			case source == nil:
+				free = cmp.Or(free, "nothing ties what it signs to a source in policy "+q.name)
+			case strings.ContainsAny(source.Repository.owner(), "*{"):
 				free = cmp.Or(free, "policy "+q.name+" accepts sources of any owner")
-			case speaks:
-				free = cmp.Or(free, "nothing ties what it signs besides provenance to a source in policy "+q.name)
 			}
 		}
 		if called && free != "" {

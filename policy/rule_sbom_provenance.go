@@ -47,7 +47,9 @@ func checkBase(_ *judgement, b *bill, c *candidate) result {
 // standsOn are the inputs that the image can stand on: what the builder calls its base or, where it calls none so, every
 // image that it does not call something else.
 func standsOn(inputs []stemma.Input) iter.Seq[*stemma.Input] {
-	is := func(i *stemma.Input, role stemma.InputRole) bool { return i.Kind == stemma.InputImage && i.Role == role }
+	is := func(i *stemma.Input, role stemma.InputRole) bool {
+		return i.Kind == stemma.InputImage && i.Role == role
+	}
 	return func(yield func(*stemma.Input) bool) {
 		role := stemma.InputRole("")
 		for i := range inputs {

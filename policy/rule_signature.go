@@ -93,12 +93,12 @@ func (j *judgement) signatories(a *stemma.Attestation) []signatory {
 		}
 		p := signatory{id: id, distinct: distinctID(id), says: describe(id)}
 		for name, b := range j.policy.builders {
-			if b.accepts(id) {
+			if b.accepts(id) && j.called(b.Signer, id).reason == "" {
 				p.names = append(p.names, name)
 			}
 		}
 		for name, s := range j.policy.signers {
-			if s.accepts(id) {
+			if s.accepts(id) && j.called(s, id).reason == "" {
 				p.names = append(p.names, name)
 			}
 		}
@@ -135,6 +135,9 @@ func (j *judgement) uncontrolled(by By, a *stemma.Attestation, id stemma.Identit
 	for _, n := range by.Of {
 		if g := j.policy.signer(n); g.differs(id).reason == "" {
 			d, block := g.under(id), "signers"
+			if d.reason == "" {
+				d = j.called(g, id)
+			}
 			if _, ok := j.policy.builders[n]; ok {
 				block = "builders"
 			}

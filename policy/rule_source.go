@@ -18,20 +18,45 @@ func sourceRepository() Rule {
 		Controls: []string{"SA-10", "SR-4"},
 		inForce:  func(p *loaded) bool { return p.spec.Source != nil },
 		each: func(j *judgement, c *candidate) result {
-			want, vars, path := j.spec.Source.Repository, j.vars, "source.repository"
-			for i, e := range j.spec.Source.Exceptions {
-				if bound, ok := e.Image.match(j.evidence.Image.Repository, nil); ok {
-					want, vars, path = e.Repository, bound, exceptionPath(i)
-					break
-				}
-			}
-			shown := want.expand(vars)
-			return j.claimed(c, stemma.FieldRepository, stemma.ReasonRepository, shown, path, func(got string) bool {
+			want, vars, path := j.source()
+			return j.claimed(c, stemma.FieldRepository, stemma.ReasonRepository, want.expand(vars), path, func(got string) bool {
 				_, ok := foldGitHub(want).match(got, vars)
 				return ok
 			})
 		},
 	}
+}
+
+// source is the repository that the image must be built from, and where that is written.
+func (j *judgement) source() (want Pattern, vars map[string]string, path string) {
+	for i, e := range j.spec.Source.Exceptions {
+		if bound, ok := e.Image.match(j.evidence.Image.Repository, nil); ok {
+			return e.Repository, bound, exceptionPath(i)
+		}
+	}
+	return j.spec.Source.Repository, j.vars, "source.repository"
+}
+
+// called is the difference of a run of somebody else's: where nothing says who may call a shared workflow, only a run for the
+// source of the image counts. Of provenance the rules of the source say it; of all else that is signed the certificate
+// does.
+func (j *judgement) called(g Signer, id stemma.Identity) difference {
+	if j.spec.Source == nil {
+		return difference{}
+	}
+	guest := g.guest(id)
+	if guest == nil {
+		return difference{}
+	}
+	want, vars, _ := j.source()
+	if _, ok := foldGitHub(want).match(guest.repository, vars); ok {
+		return difference{}
+	}
+	d := difference{stemma.ReasonCaller, "run for " + guest.repository, "run for " + want.expand(vars) + ", or an identity with " + guest.limit, guest.path, 21}
+	if guest.repository == "" {
+		d.reason, d.got = stemma.ReasonNotStated, "the certificate does not state for whom it ran"
+	}
+	return d
 }
 
 func sourceRef() Rule {

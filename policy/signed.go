@@ -65,14 +65,14 @@ func (s *Set) called(name string) string {
 
 // MaySign reports whether an identity is one of those who may sign the set and its successors.
 func (s *Set) MaySign(id stemma.Identity) bool {
-	return slices.ContainsFunc(s.spec.SignedBy, func(name string) bool { return s.spec.Signers[name].accepts(id) })
+	return slices.ContainsFunc(s.spec.SignedBy, func(name string) bool { return s.spec.Signers[name].speaks(id) })
 }
 
 // SignersOf lists the names that the set has for an identity.
 func (s *Set) SignersOf(id stemma.Identity) []string {
 	var out []string
 	for name, signer := range s.spec.Signers {
-		if signer.accepts(id) {
+		if signer.speaks(id) {
 			out = append(out, name)
 		}
 	}

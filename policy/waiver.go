@@ -146,11 +146,14 @@ func (s *Set) standing(w *waiver, at stemma.Situation) (approved, ignored string
 		if e.Of != w.of && e.Of != w.id {
 			continue
 		}
-		if signer.accepts(e.Signer) {
+		if signer.speaks(e.Signer) {
 			approved = e.Signer.String()
 			break
 		}
 		near = e.Signer.String()
+		if signer.accepts(e.Signer) {
+			near += ", run for " + quoteEmpty(signer.guest(e.Signer).repository)
+		}
 	}
 	today := at.At.UTC()
 	switch {

@@ -142,7 +142,10 @@ func wants(t testing.TB, err error, want string) {
 func TestReg_E14_signed_by(t *testing.T) {
 	s := newShop(t)
 	text := s.set()
-	keyless := s.set("release: {trust: acme-keys, keys: [release-2026]}", "release: {github: {workflow: trusted/builders/.github/workflows/build.yml, workflowRefs: [\"refs/tags/v1.*\"]}}")
+	keyless := s.set("release: {trust: acme-keys, keys: [release-2026]}", "release: {github: {workflow: trusted/builders/.github/workflows/build.yml, workflowRefs: [\"refs/tags/v1.*\"], caller: {ownerID: \"9001000\"}}}")
+	shared := strings.Replace(keyless, ", caller: {ownerID: \"9001000\"}", "", 1)
+	stranger := s.Build
+	stranger.Repository, stranger.OwnerID, stranger.RepositoryID = "evil/app", "666", "667"
 	fork := s.Build
 	fork.Builder, fork.BuilderSHA = "mallory/builders/.github/workflows/build.yml@refs/tags/v1.2.3", ""
 	other := must[*stemmatest.Signer](t)(stemmatest.NewKey(stemmatest.ECDSAP256, "release-2026"))
@@ -155,6 +158,8 @@ func TestReg_E14_signed_by(t *testing.T) {
 	}{
 		{"by its key", []policy.File{file("set.yaml", text), beside("set.yaml", s.sign(text, s.byKey()))}, ""},
 		{"by its workflow, as cosign sign-blob signs", []policy.File{file("set.yaml", keyless), beside("set.yaml", s.sign(keyless, stemmatest.Sign{As: s.Build}))}, ""},
+		{"by its workflow, called by a stranger", []policy.File{file("set.yaml", keyless), beside("set.yaml", s.sign(keyless, stemmatest.Sign{As: stranger}))}, "no signature beside its file"},
+		{"by a shared workflow, of which nothing says who may call it", []policy.File{file("set.yaml", shared), beside("set.yaml", s.sign(shared, stemmatest.Sign{As: s.Build}))}, "no signature beside its file"},
 		{"by the workflow of a fork", []policy.File{file("set.yaml", keyless), beside("set.yaml", s.sign(keyless, stemmatest.Sign{As: fork}))}, "no signature beside its file"},
 		{"by a stranger's key of that name", []policy.File{file("set.yaml", text), beside("set.yaml", s.sign(text, stemmatest.Sign{With: other}))}, "no signature beside its file"},
 		{"by whoever approves waivers", []policy.File{file("set.yaml", text), beside("set.yaml", s.sign(text, stemmatest.Sign{With: s.leads}))}, "no signature beside its file"},

@@ -9,7 +9,7 @@ import (
 )
 
 // TestSharedWorkflowCaller: whoever calls a shared workflow gets signatures by its identity. Of provenance the source tells
-// callers apart; of all else that is signed only caller does, and without it a stranger's run is the accepted signer.
+// callers apart; of all else that is signed caller does or, without it, what the certificate says of the source.
 func TestSharedWorkflowCaller(t *testing.T) {
 	limited := in(trusting, "        runner: github-hosted\n", "        runner: github-hosted\n        caller: {ownerID: \"9001000\"}\n")
 	scan := func(s *stage) *stemmatest.Statement {
@@ -35,10 +35,11 @@ func TestSharedWorkflowCaller(t *testing.T) {
 			s.Attach(s.image, must[*stemmatest.Signed](s)(s.Sigstore.SignMessage(stemmatest.Sign{As: b}, s.image.Manifest)))
 		}},
 	} {
-		for _, stranger := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s, stranger %t", kind.name, stranger), func(t *testing.T) {
+		for i := range 4 {
+			stranger, policy := i%2 == 1, []string{limited, trusting}[i/2]
+			t.Run(fmt.Sprintf("%s, caller written %t, stranger %t", kind.name, policy == limited, stranger), func(t *testing.T) {
 				s := newStage(t)
-				s.policy = in(limited, kind.old, kind.new)
+				s.policy = in(policy, kind.old, kind.new)
 				s.attach(stemmatest.Vary{})
 				b := s.Build
 				if stranger {
