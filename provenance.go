@@ -174,6 +174,28 @@ type Task struct {
 	Where   string            `json:"where"`
 }
 
+// GroundKind is what the file system of a built image began as.
+type GroundKind string
+
+// What an image can stand on.
+const (
+	GroundImage   GroundKind = "image"   // the Input whose Role is RoleBase
+	GroundScratch GroundKind = "scratch" // nothing
+	GroundUnknown GroundKind = "unknown" // the steps do not tell
+)
+
+// Ground is what a built image stands on, as the steps of its build tell it (BuildKit, mode=max). The order of the
+// dependencies never says it.
+type Ground struct {
+	Kind GroundKind `json:"kind"`
+	// Layers are those of the base, bottom first, by the digests of the blobs: once for each compression that the builder
+	// had. Result are those of what was built.
+	Layers [][]Digest `json:"layers,omitempty"`
+	Result [][]Digest `json:"result,omitempty"`
+	Why    string     `json:"why,omitempty"` // it is unknown
+	Where  string     `json:"where"`         // JSON pointer
+}
+
 // Provenance is the normal form of a provenance predicate of any builder.
 type Provenance struct {
 	Bundle    Digest `json:"bundle"` // the Attestation it was read from, or the Unsigned
@@ -195,6 +217,7 @@ type Provenance struct {
 	// Zero of what has no tasks, or of a form of which it is not known.
 	TasksReported   Reported `json:"tasksReported,omitempty"`
 	ResultsReported Reported `json:"resultsReported,omitempty"`
+	Ground          *Ground  `json:"ground,omitempty"`
 	Mode            string   `json:"mode,omitempty"`  // of BuildKit: "max", or "min", which leaves out most arguments and all steps
 	Notes           []string `json:"notes,omitempty"` // what a reader should know: "two candidates for the source"
 }

@@ -61,6 +61,7 @@ func (r *reader) buildkitSteps(b buildkit) {
 		r.note("a step ran with all rights on the machine (security: insecure)")
 	}
 	r.baseless(d)
+	r.buildkitGround(b, steps, d.used)
 }
 
 // network reads the mode of a step's network: 0 or none is a network of its own with a way out, 1 the machine's, 2 none.
