@@ -33,7 +33,8 @@ func arrows() map[string][]string {
 		"stemma/internal/predicate":  {"stemma"},
 		"stemma/internal/expression": {"stemma"},
 		"stemma/internal/foreign":    {"stemma"},
-		"stemma/verify":              {"stemma", "stemma/policy", "stemma/internal/network", "stemma/internal/oci", "stemma/internal/sigstore", "stemma/internal/predicate"},
+		"stemma/internal/lineage":    {"stemma"},
+		"stemma/verify":              {"stemma", "stemma/policy", "stemma/internal/network", "stemma/internal/oci", "stemma/internal/sigstore", "stemma/internal/predicate", "stemma/internal/lineage"},
 		"stemma/stemmatest":          {"stemma"},
 		"stemma/cmd/stemma":          {"stemma", "stemma/policy", "stemma/verify", "stemma/stemmatest", "stemma/internal/foreign"},
 	}

@@ -228,6 +228,9 @@ type Evidence struct {
 
 	NotFetched []string `json:"notFetched,omitempty"` // what was seen to exist and left alone, because no policy can need it
 
+	Stack *Stack   `json:"stack,omitempty"` // layers, where what the image stands on was looked for
+	Base  *Lineage `json:"base,omitempty"`  // and what that is
+
 	Platforms   []*Evidence `json:"platforms,omitempty"` // children of an index, in its order
 	Attached    []*Evidence `json:"attached,omitempty"`  // manifests about this one that are no evidence by themselves (an SBOM as a file, unsigned statements), with what is about them
 	Trust       []TrustRef  `json:"trust,omitempty"`

@@ -208,6 +208,11 @@ func (s *Set) FactsOf(e *stemma.Evidence, at stemma.Situation) *stemma.Facts {
 	return f
 }
 
+// Trusts says of which attestations about an image the policies that are about it name the signer.
+func (s *Set) Trusts(e *stemma.Evidence, at stemma.Situation) func(*stemma.Attestation) bool {
+	return func(a *stemma.Attestation) bool { return len(s.names(a, e, at)) > 0 }
+}
+
 // names lists what the policies about an image call the first signer of an attestation.
 func (s *Set) names(a *stemma.Attestation, e *stemma.Evidence, at stemma.Situation) []string {
 	out := []string{}

@@ -43,7 +43,7 @@ func DigestOf(e *stemma.Evidence) stemma.Digest { return digestText(new(sealer).
 
 func (s *sealer) evidence(e *stemma.Evidence) [sha256.Size]byte {
 	parts := make([][sha256.Size]byte, 0, 1+len(e.Indexes)+len(e.SBOMs)+len(e.Attestations)+len(e.Provenance)+len(e.Other)+len(e.Scans)+
-		len(e.VEX)+len(e.Summaries)+len(e.Unsigned)+len(e.Rejected)+len(e.Unavailable)+len(e.Trust)+len(e.Platforms)+len(e.Attached))
+		2+len(e.VEX)+len(e.Summaries)+len(e.Unsigned)+len(e.Rejected)+len(e.Unavailable)+len(e.Trust)+len(e.Platforms)+len(e.Attached))
 	c := s.canon()
 	part := func(kind string, v ...any) {
 		c.text('p', kind)
@@ -93,6 +93,22 @@ func (s *sealer) evidence(e *stemma.Evidence) [sha256.Size]byte {
 			if of != nil {
 				inner := s.evidence(of)
 				part(what, &inner)
+			}
+		}
+	}
+	if e.Stack != nil {
+		part("stack", e.Stack)
+	}
+	if b := e.Base; b != nil {
+		flat := *b
+		flat.Evidence, flat.Stages, flat.At = nil, nil, time.Time{}
+		part("base", &flat)
+		for what, list := range map[string][]*stemma.Evidence{"of the base": {b.Evidence}, "of a stage": b.Stages} {
+			for _, of := range list {
+				if of != nil {
+					inner := s.evidence(of)
+					part(what, &inner)
+				}
 			}
 		}
 	}

@@ -50,6 +50,7 @@ type Request struct {
 	Evidence  []policy.File    // further evidence: bundles, envelopes, or lines of either
 	Also      []string         // further repositories where evidence may lie, besides those of the policy set
 	Sources   []string         // further sources of attestations: "github=acme/app", "archivista=https://archivista.example"
+	Bases     []string         // images that may be underneath, besides what is named: registry/repo[:tag][@digest] or oci:DIR[@digest]
 	Situation stemma.Situation // At is filled from Config.Clock when it is zero; another time makes a decision without effect
 }
 
@@ -66,6 +67,8 @@ type Verifier struct {
 	client  *oci.Client
 	auth    *sigstore.Authenticator // nil when no trust domain could be loaded
 	missing []stemma.Unavailable    // trust domains that could not be loaded
+
+	contents contents // of layers
 
 	endorsed   []stemma.Endorsement // files of the policies that are signed
 	unendorsed []stemma.Rejection   // and signatures that are over none of them

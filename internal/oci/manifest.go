@@ -74,6 +74,7 @@ type descriptor struct {
 	ArtifactType string            `json:"artifactType"`
 	Platform     *platform         `json:"platform"`
 	Annotations  map[string]string `json:"annotations"`
+	URLs         []string          `json:"urls"`
 }
 
 func (d descriptor) check(limit int64) error {

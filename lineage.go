@@ -1,0 +1,164 @@
+package stemma
+
+import "time"
+
+// Layer is one layer of an image, as its manifest and its config say.
+type Layer struct {
+	Digest    Digest `json:"digest"` // of the blob
+	DiffID    Digest `json:"diffID"` // of its content, as the config claims; registries do not compare it
+	Size      int64  `json:"size"`   // bytes of the blob
+	MediaType string `json:"mediaType,omitempty"`
+	Foreign   bool   `json:"foreign,omitempty"`  // the descriptor has urls: it may be fetched from anywhere
+	Verified  bool   `json:"verified,omitempty"` // DiffID was computed from the blob
+}
+
+// emptyLayers are contents that hold no file: nothing at all, and a tar of nothing in two or in twenty blocks of zeros.
+func emptyLayers() []Digest {
+	return []Digest{
+		"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+		"sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef",
+		"sha256:84ff92691f909a05b224e1c56abb4864f01b4f8e3c854e4bb4c7baf1d3f6d652",
+	}
+}
+
+// Empty reports whether the layer holds no file, as WORKDIR leaves one. It is in images that have nothing else in common,
+// so that it proves nothing.
+func (l Layer) Empty() bool {
+	for _, e := range emptyLayers() {
+		if l.DiffID == e {
+			return true
+		}
+	}
+	return false
+}
+
+// Settings are what a runtime takes from the config of an image.
+type Settings struct {
+	User       string            `json:"user,omitempty"`
+	Env        []string          `json:"env,omitempty"`
+	Entrypoint []string          `json:"entrypoint,omitempty"`
+	Cmd        []string          `json:"cmd,omitempty"`
+	WorkingDir string            `json:"workingDir,omitempty"`
+	Labels     map[string]string `json:"labels,omitempty"`
+}
+
+// Stack is the layers of one manifest, bottom first.
+type Stack struct {
+	Image    Image    `json:"image"`           // of the manifest
+	Index    Digest   `json:"index,omitempty"` // that was asked for, and lists it for the platform
+	Platform Platform `json:"platform"`
+	Config   Digest   `json:"config"`
+	Layers   []Layer  `json:"layers"`
+	Settings Settings `json:"settings"`
+	From     []string `json:"from,omitempty"` // images that comments of the history name: for people
+}
+
+// ChainIDs identify the layers up to each one, by content (OCI image specification, "Layer ChainID").
+func (s *Stack) ChainIDs() []Digest {
+	out := make([]Digest, len(s.Layers))
+	for i, l := range s.Layers {
+		if out[i] = l.DiffID; i > 0 {
+			out[i] = SHA256([]byte(string(out[i-1]) + " " + string(l.DiffID)))
+		}
+	}
+	return out
+}
+
+// BaseGrade is how it is known what an image stands on.
+type BaseGrade string
+
+// Grades, from the best. Only the first three name a base whose layers are those of the image.
+const (
+	BaseProven       BaseGrade = "proven"          // named by verified provenance, and its layers are the lowest of the image
+	BaseSealed       BaseGrade = "sealed"          // named by provenance that nobody signed and the image's digest covers, and its layers are
+	BaseLayers       BaseGrade = "layers"          // its layers are; nobody who is trusted names it
+	BaseClaimed      BaseGrade = "claimed"         // a digest is named; the layers were not compared, or could not be
+	BaseUnknown      BaseGrade = "unknown"         // nothing tells
+	BaseContradicted BaseGrade = "contradicted"    // what is named does not match the layers, or two who are trusted name two
+	BaseScratch      BaseGrade = "scratch-proven"  // nothing is underneath, by the steps of verified provenance
+	BaseNoneClaimed  BaseGrade = "scratch-claimed" // nothing is underneath, by the word of whoever pushed the image
+)
+
+// BaseGrades lists the grades from the best.
+func BaseGrades() []BaseGrade {
+	return []BaseGrade{BaseProven, BaseScratch, BaseSealed, BaseLayers, BaseClaimed, BaseNoneClaimed, BaseUnknown, BaseContradicted}
+}
+
+// Based reports whether a grade says that the layers of a base were found in the image.
+func (g BaseGrade) Based() bool { return g == BaseProven || g == BaseSealed || g == BaseLayers }
+
+// Signal is one thing that tells, or is taken to tell, what an image stands on.
+type Signal struct {
+	Kind    SignalKind    `json:"kind"`
+	Image   Image         `json:"image,omitzero"` // that it names; Digest may be that of an index
+	Scratch bool          `json:"scratch,omitempty"`
+	Binding SignalBinding `json:"binding"`
+	By      string        `json:"by,omitempty"`     // the signer of the statement
+	Bundle  Digest        `json:"bundle,omitempty"` // the Attestation or Unsigned
+	Where   string        `json:"where,omitempty"`
+	Outcome SignalOutcome `json:"outcome"`
+	Detail  string        `json:"detail,omitempty"`
+}
+
+// SignalKind says where a signal comes from.
+type SignalKind string
+
+// Kinds of signals, from the one that says most.
+const (
+	SignalSteps      SignalKind = "steps"      // the steps of the build, in provenance with mode=max
+	SignalMaterials  SignalKind = "materials"  // images among the dependencies of provenance: a set, never an answer
+	SignalLayers     SignalKind = "layers"     // a known image whose layers are the lowest of this one
+	SignalSBOM       SignalKind = "sbom"       // a bill of materials that names its base
+	SignalBuildpacks SignalKind = "buildpacks" // the label of the lifecycle
+	SignalAnnotation SignalKind = "annotation" // org.opencontainers.image.base
+	SignalLabel      SignalKind = "label"      // the same, as a label, which children inherit
+	SignalHistory    SignalKind = "history"    // a comment in the history of the config
+)
+
+// SignalBinding says what stands behind a signal.
+type SignalBinding string
+
+// Bindings of signals.
+const (
+	BindingSigned SignalBinding = "signed" // the statement is signed by somebody who is trusted with it
+	BindingSealed SignalBinding = "sealed" // nobody signed it, and a verified signature over the image covers its bytes
+	BindingLoose  SignalBinding = "loose"  // neither: whoever can push the image can write it
+	BindingBytes  SignalBinding = "bytes"  // the layers themselves
+)
+
+// SignalOutcome is what became of a signal.
+type SignalOutcome string
+
+// Outcomes of signals.
+const (
+	SignalChosen       SignalOutcome = "chosen"        // it names the base, and its layers were found
+	SignalAgrees       SignalOutcome = "agrees"        // it names the base that others prove
+	SignalNotImmediate SignalOutcome = "not-immediate" // the layers of what it names are in the image, and those of another on top of them
+	SignalSameLayers   SignalOutcome = "same-layers"   // it names another image with the very layers of the base
+	SignalDisagrees    SignalOutcome = "disagrees"     // the layers of what it names are not in the image
+	SignalUnresolved   SignalOutcome = "unresolvable"  // what it names could not be read
+	SignalUnproven     SignalOutcome = "unproven"      // the layers look alike, and it could not be shown that they are
+	SignalNameless     SignalOutcome = "no-digest"     // it names no digest
+	SignalBeneath      SignalOutcome = "beneath"       // its layers are in the image, which was said to stand on something else
+	SignalScratch      SignalOutcome = "scratch"       // it says that nothing is underneath
+)
+
+// Lineage is what one image stands on, how that is known, and all that was said of it.
+type Lineage struct {
+	Grade   BaseGrade `json:"grade"`
+	Base    Image     `json:"base,omitzero"`    // the manifest of the platform; of a claimed one, what is named
+	Index   Digest    `json:"index,omitempty"`  // by which it was named
+	Layers  int       `json:"layers,omitempty"` // so many layers, from the bottom, are its
+	How     string    `json:"how,omitempty"`    // "blob-identical", or "diffid-recomputed" where the compression differs
+	By      string    `json:"by,omitempty"`     // who names it: a signer
+	Bundle  Digest    `json:"bundle,omitempty"` // where
+	Why     string    `json:"why,omitempty"`    // it is no better
+	Signals []Signal  `json:"signals,omitempty"`
+	// Evidence is what was found about the base, with what that stands on; nil when there is none, or when it was not
+	// looked at, which Stopped says.
+	Evidence *Evidence `json:"evidence,omitempty"`
+	Stopped  string    `json:"stopped,omitempty"`
+	// Stages are images of which the build used something, without what they stand on.
+	Stages []*Evidence `json:"stages,omitempty"`
+	At     time.Time   `json:"at,omitzero"` // when the index of known images was asked; zero: there is none
+}
