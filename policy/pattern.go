@@ -90,16 +90,24 @@ func (p Pattern) captures() []string {
 // match reports whether the whole of name matches. Captures that vars already binds must repeat their value; the
 // others are bound in the returned map. vars itself is not changed.
 func (p Pattern) match(name string, vars map[string]string) (map[string]string, bool) {
-	if len(name) > maxName || !utf8.ValidString(name) {
+	if !matchable(name) {
 		return nil, false
-	}
-	for component := range strings.SplitSeq(name, "/") {
-		if notCanonical(component) {
-			return nil, false
-		}
 	}
 	steps := 0
 	return matchComponents(string(p), name, vars, &steps)
+}
+
+// matchable reports whether a text could be a canonical name at all.
+func matchable(name string) bool {
+	if len(name) > maxName || !utf8.ValidString(name) {
+		return false
+	}
+	for component := range strings.SplitSeq(name, "/") {
+		if notCanonical(component) {
+			return false
+		}
+	}
+	return true
 }
 
 // notCanonical reports a component that no canonical name has. A wildcard must not stand for it: an empty or relative

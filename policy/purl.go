@@ -53,6 +53,12 @@ func parsePURL(s string) (packageURL, bool) {
 		}
 		rest = rest[:i]
 	}
+	// An @ in the midst of a component, pkg:npm/lib@1.0/x, begins a version to one reader and is part of a name to another.
+	for s := range strings.SplitSeq(rest, "/") {
+		if strings.LastIndexByte(s, '@') > 0 {
+			return p, false
+		}
+	}
 	segments := slices.DeleteFunc(strings.Split(rest, "/"), func(s string) bool { return s == "" })
 	if len(segments) == 0 {
 		return p, false

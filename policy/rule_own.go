@@ -20,7 +20,7 @@ const maxRules = 100
 func (s *Set) expressions() *expression.Environment {
 	if s.environment == nil {
 		e, err := expression.New(expression.Functions{
-			Glob:    func(pattern, name string) bool { _, ok := Pattern(pattern).match(name, nil); return ok },
+			Glob:    globbed,
 			Pattern: checkPattern,
 			Nearest: suggestion,
 			PURL: func(text string) (kind, name, version string, ok bool) {
@@ -34,6 +34,20 @@ func (s *Set) expressions() *expression.Environment {
 		s.environment = e
 	}
 	return s.environment
+}
+
+// globbed is whether a pattern matches a text. Of one that no pattern could match that is no answer: that it is not of some
+// place would then be true of it.
+func globbed(pattern, text string) (ok bool, problem string) {
+	if !matchable(text) {
+		return false, fmt.Sprintf("%q is no name that a pattern could match: it is too long, or has a blank, or an empty component as that of a scheme", stemma.Printable(text, 80))
+	}
+	steps := 0
+	_, ok = matchComponents(pattern, text, nil, &steps)
+	if steps > maxMatchSteps {
+		return false, "the pattern takes too many steps"
+	}
+	return ok, ""
 }
 
 // expression compiles an expression, with what is wrong with it at its place.

@@ -39,10 +39,10 @@ type Issue struct {
 
 // Functions are what expressions share with the rest of the language.
 type Functions struct {
-	Glob    func(pattern, name string) bool                    // whether a pattern of the language matches
-	Pattern func(pattern string) (problem, hint string)        // what is wrong with a pattern, or ""
-	PURL    func(string) (kind, name, version string, ok bool) // reads a package URL
-	Nearest func(name string, known []string) string           // a proposal for a name that is not known
+	Glob    func(pattern, name string) (ok bool, problem string) // whether a pattern of the language matches, or why that cannot be said
+	Pattern func(pattern string) (problem, hint string)          // what is wrong with a pattern, or ""
+	PURL    func(string) (kind, name, version string, ok bool)   // reads a package URL
+	Nearest func(name string, known []string) string             // a proposal for a name that is not known
 }
 
 // Environment is what expressions can be about. It is safe for concurrent use.
@@ -87,10 +87,11 @@ func New(own Functions) (*Environment, error) {
 	return e, nil
 }
 
-// excluded are functions that expressions go without: regular expressions, which are unanchored, and time zones, which
-// are read from the disk of whoever evaluates.
+// excluded are functions that expressions go without: regular expressions, which are unanchored; time zones, which are read
+// from the disk of whoever evaluates; and conversion to a type that is not known.
 func excluded() []*env.Function {
-	out := []*env.Function{{Name: "matches"}}
+	// What is taken for a value of any type loses the knowledge that nobody states a field of it.
+	out := []*env.Function{{Name: "matches"}, {Name: "dyn"}}
 	for name, id := range map[string]string{
 		"getFullYear": "year", "getMonth": "month", "getDayOfYear": "day_of_year", "getDayOfMonth": "day_of_month", "getDate": "day_of_month_1_based",
 		"getDayOfWeek": "day_of_week", "getHours": "hours", "getMinutes": "minutes", "getSeconds": "seconds", "getMilliseconds": "milliseconds",
@@ -286,15 +287,15 @@ func clarify(err error) error {
 }
 
 // number is a number of JSON: whole where it is written so and fits.
-func number(raw string) any {
+func number(raw string) (any, error) {
 	if n, err := strconv.ParseInt(raw, 10, 64); err == nil {
-		return n
+		return n, nil
 	}
 	f, err := strconv.ParseFloat(raw, 64)
 	if err != nil {
-		return types.NewErr("%.20q is no number that can be compared", raw)
+		return nil, fmt.Errorf("%.20q is no number that can be compared", raw)
 	}
-	return f
+	return f, nil
 }
 
 // errorOf is the value of a failed function.

@@ -14,7 +14,7 @@ import (
 func environment(t testing.TB) *Environment {
 	t.Helper()
 	e, err := New(Functions{
-		Glob: func(pattern, name string) bool { ok, _ := path.Match(pattern, name); return ok },
+		Glob: func(pattern, name string) (bool, string) { ok, _ := path.Match(pattern, name); return ok, "" },
 		Pattern: func(p string) (string, string) {
 			if strings.Contains(p, "://") {
 				return "a pattern has no scheme", "remove it"

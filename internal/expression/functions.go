@@ -12,7 +12,6 @@ import (
 	"cel.dev/cel-go/common"
 	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/cost"
-	"cel.dev/cel-go/common/operators"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
 )
@@ -43,7 +42,11 @@ func functions(own Functions, w *world) []cel.EnvOption {
 				if problem, _ := own.Pattern(p); problem != "" {
 					return errorOf("glob: %s", problem)
 				}
-				return types.Bool(own.Glob(p, string(name.(types.String))))
+				ok, problem := own.Glob(p, string(name.(types.String)))
+				if problem != "" {
+					return errorOf("glob: %s", problem) // that it does not match would be true of anything
+				}
+				return types.Bool(ok)
 			}))),
 		cel.Function("replace", cel.MemberOverload("string_replace_string_string", []*cel.Type{cel.StringType, cel.StringType, cel.StringType}, cel.StringType,
 			cel.FunctionBinding(func(args ...ref.Val) ref.Val {
@@ -85,26 +88,52 @@ func functions(own Functions, w *world) []cel.EnvOption {
 		}))),
 		// age(t) is a macro, because a function cannot see the time of the decision.
 		cel.Macros(cel.GlobalMacro("age", 1, func(f cel.MacroExprFactory, _ ast.Expr, args []ast.Expr) (ast.Expr, *common.Error) {
-			return f.NewCall(operators.Subtract, f.NewIdent("now"), args[0]), nil
+			return f.NewCall(ageOf, f.NewIdent("now"), args[0]), nil
 		})),
+		cel.Function(ageOf, cel.Overload("age_timestamp_timestamp", []*cel.Type{cel.TimestampType, cel.TimestampType}, cel.DurationType,
+			cel.BinaryBinding(func(now, of ref.Val) ref.Val {
+				age := now.(types.Timestamp).Sub(of.(types.Timestamp).Time)
+				if age < -skew {
+					// What was made in years to come would be younger than anything asked for.
+					return errorOf("age: %s lies in the future", of.(types.Timestamp).UTC().Format(time.RFC3339))
+				}
+				return types.Duration{Duration: max(age, 0)}
+			}))),
 	}
 }
+
+// ageOf is what the macro age(t) stands for: a name that nobody can write.
+const ageOf = "@age"
+
+// skew is how far clocks may disagree.
+const skew = 5 * time.Minute
 
 // parseVersion reads a semantic version.
 func parseVersion(s string) (Version, bool) {
 	var v Version
-	s, _, _ = strings.Cut(strings.TrimPrefix(s, "v"), "+")
-	core, prerelease, has := strings.Cut(s, "-")
-	if has && (prerelease == "" || slices.Contains(strings.Split(prerelease, "."), "")) {
+	if len(s) > 256 {
 		return v, false
+	}
+	s, build, built := strings.Cut(strings.TrimPrefix(s, "v"), "+")
+	core, prerelease, has := strings.Cut(s, "-")
+	for identifier := range strings.SplitSeq(prerelease, ".") {
+		// "Numeric identifiers MUST NOT include leading zeroes."
+		if has && (!isIdentifier(identifier) || isNumeric(identifier) && len(identifier) > 1 && identifier[0] == '0') {
+			return v, false
+		}
+	}
+	for identifier := range strings.SplitSeq(build, ".") {
+		if built && !isIdentifier(identifier) {
+			return v, false
+		}
 	}
 	v.Prerelease = prerelease
 	parts := strings.Split(core, ".")
-	if len(parts) != 3 || len(s) > 256 {
+	if len(parts) != 3 {
 		return v, false
 	}
 	for i, to := range []*int{&v.Major, &v.Minor, &v.Patch} {
-		n, err := strconv.ParseUint(parts[i], 10, 31)
+		n, err := strconv.ParseUint(parts[i], 10, 63)
 		if err != nil || len(parts[i]) > 1 && parts[i][0] == '0' {
 			return v, false
 		}
@@ -127,19 +156,24 @@ func (v *Version) compare(o *Version) int {
 		return -1
 	}
 	return slices.CompareFunc(strings.Split(v.Prerelease, "."), strings.Split(o.Prerelease, "."), func(a, b string) int {
-		x, errA := strconv.ParseUint(a, 10, 63)
-		y, errB := strconv.ParseUint(b, 10, 63)
-		switch {
-		case errA == nil && errB == nil:
-			return cmp.Compare(x, y)
-		case errA == nil:
+		switch x, y := isNumeric(a), isNumeric(b); {
+		case x && y:
+			return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b)) // without leading zeros the longer is the greater
+		case x:
 			return -1 // numbers come before words
-		case errB == nil:
+		case y:
 			return 1
 		}
 		return cmp.Compare(a, b)
 	})
 }
+
+// isIdentifier reports whether a part of a version is made of what parts may be made of.
+func isIdentifier(s string) bool {
+	return s != "" && strings.Trim(s, "0123456789-abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
+}
+
+func isNumeric(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
 // sizes says how large evidence is taken to be when the cost of an expression is told beforehand. What is larger is given
 // up when it is evaluated.

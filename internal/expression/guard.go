@@ -16,7 +16,7 @@ import (
 // that holds for an empty list. "All bills of materials are by syft" is true of an image that has none.
 func (e *Environment) check(a *cel.Ast) *Issue {
 	rep := a.NativeRep()
-	c := &guardian{info: rep.SourceInfo(), text: a.Source().Content()}
+	c := &guardian{info: rep.SourceInfo(), text: a.Source().Content(), types: rep.TypeMap()}
 	ast.PostOrderVisit(rep.Expr(), ast.NewExprVisitor(func(x ast.Expr) {
 		if x.Kind() == ast.StructKind && c.issue == nil {
 			c.issue = c.at(x, "an expression cannot make evidence", "compare what was found")
@@ -32,6 +32,13 @@ func (e *Environment) check(a *cel.Ast) *Issue {
 			}
 		}
 	}))
+	if c.issue == nil {
+		scope := map[string]bool{"it": true}
+		for _, name := range e.known("") {
+			scope[name] = true
+		}
+		c.shadows(rep.Expr(), scope)
+	}
 	if c.issue == nil {
 		c.walk(rep.Expr(), asserted, nil)
 	}
@@ -62,7 +69,46 @@ func (p polarity) not() polarity {
 type guardian struct {
 	info  *ast.SourceInfo
 	text  string
+	types map[int64]*types.Type
 	issue *Issue
+}
+
+// shadows finds a variable of a quantifier that hides another of the same name: lists are compared by their text, and one
+// that is called as another would be taken for it.
+func (c *guardian) shadows(x ast.Expr, scope map[string]bool) {
+	if c.issue != nil {
+		return
+	}
+	var parts []ast.Expr
+	switch x.Kind() {
+	case ast.CallKind:
+		if x.AsCall().IsMemberFunction() {
+			parts = append(parts, x.AsCall().Target())
+		}
+		parts = append(parts, x.AsCall().Args()...)
+	case ast.SelectKind:
+		parts = append(parts, x.AsSelect().Operand())
+	case ast.ListKind:
+		parts = x.AsList().Elements()
+	case ast.MapKind:
+		for _, e := range x.AsMap().Entries() {
+			parts = append(parts, e.AsMapEntry().Key(), e.AsMapEntry().Value())
+		}
+	case ast.ComprehensionKind:
+		k := x.AsComprehension()
+		c.shadows(k.IterRange(), scope)
+		inner := maps.Clone(scope)
+		for _, name := range []string{k.IterVar(), k.IterVar2()} {
+			if name != "" && scope[name] && c.issue == nil {
+				c.issue = c.at(x, fmt.Sprintf("%s is the name of something else here", name), "call each element something else, such as one")
+			}
+			inner[name] = true
+		}
+		scope, parts = inner, []ast.Expr{k.AccuInit(), k.LoopCondition(), k.LoopStep(), k.Result()}
+	}
+	for _, part := range parts {
+		c.shadows(part, scope)
+	}
 }
 
 func (c *guardian) at(x ast.Expr, problem, hint string) *Issue {
@@ -125,8 +171,8 @@ func (c *guardian) call(x ast.Expr, p polarity, filled map[string]bool) {
 		}
 		for _, part := range parts {
 			c.walk(part, p, known)
-			if p != either {
-				known = c.learn(part, p.not(), known) // an author who writes "none, or all of them are good" has thought of none
+			if p == asserted {
+				known = c.learn(part, denied, known) // an author who writes "none, or all of them are good" has thought of none
 			}
 		}
 		return
@@ -139,8 +185,11 @@ func (c *guardian) call(x ast.Expr, p polarity, filled map[string]bool) {
 	if list, ok := c.nonEmpty(x); ok && p == asserted {
 		// It demands elements, and so does whatever was filtered to get at them.
 		for list.Kind() == ast.ComprehensionKind {
-			_, body := quantifierOf(list)
+			_, body, made := quantifierOf(list)
 			c.walk(body, asserted, filled)
+			if made != nil {
+				c.walk(made, either, filled)
+			}
 			list = list.AsComprehension().IterRange()
 		}
 		c.walk(list, either, filled)
@@ -181,7 +230,7 @@ func (c *guardian) learn(x ast.Expr, p polarity, filled map[string]bool) map[str
 			list = c.show(r)
 		}
 	case ast.ComprehensionKind:
-		if kind, _ := quantifierOf(x); p == asserted && (kind == "exists" || kind == "exists_one") || p == denied && kind == "all" {
+		if kind, _, _ := quantifierOf(x); p == asserted && (kind == "exists" || kind == "exists_one") || p == denied && kind == "all" {
 			list = c.show(x.AsComprehension().IterRange())
 		}
 	}
@@ -227,7 +276,7 @@ func (c *guardian) nonEmpty(x ast.Expr) (list ast.Expr, ok bool) {
 		if r, sized := c.sized(args[0]); sized && whole(args[1], 0, false) {
 			return r, true
 		}
-		if noElements(args[1]) {
+		if c.noElements(args[0], args[1]) {
 			return args[0], true
 		}
 	}
@@ -241,7 +290,7 @@ func (c *guardian) empty(x ast.Expr) (list ast.Expr, ok bool) {
 		if r, sized := c.sized(args[0]); sized && whole(args[1], 0, false) {
 			return r, true
 		}
-		if noElements(args[1]) {
+		if c.noElements(args[0], args[1]) {
 			return args[0], true
 		}
 	}
@@ -270,30 +319,38 @@ func whole(x ast.Expr, n int64, orMore bool) bool {
 	return ok && (int64(i) == n || orMore && int64(i) > n)
 }
 
-func noElements(x ast.Expr) bool {
-	return x.Kind() == ast.ListKind && x.AsList().Size() == 0 || x.Kind() == ast.MapKind && x.AsMap().Size() == 0
+// noElements reports whether x is the empty value of the kind that the list is known to be of: a list of a predicate, whose
+// type is not known, may be a map, which no list is equal to.
+func (c *guardian) noElements(list, x ast.Expr) bool {
+	kind := types.DynKind
+	if t := c.types[list.ID()]; t != nil {
+		kind = t.Kind()
+	}
+	return kind == types.ListKind && x.Kind() == ast.ListKind && x.AsList().Size() == 0 ||
+		kind == types.MapKind && x.Kind() == ast.MapKind && x.AsMap().Size() == 0
 }
 
-// quantifierOf names the macro that an expanded comprehension came from, and finds what it says of each element.
-func quantifierOf(x ast.Expr) (kind string, body ast.Expr) {
+// quantifierOf names the macro that an expanded comprehension came from, and finds what it says of each element and, where
+// it chooses elements and makes something of them, what it makes.
+func quantifierOf(x ast.Expr) (kind string, body, made ast.Expr) {
 	c := x.AsComprehension()
 	step := c.LoopStep()
 	if step.Kind() != ast.CallKind {
-		return "other", step
+		return "other", step, nil
 	}
 	args := step.AsCall().Args()
 	switch init := c.AccuInit(); step.AsCall().FunctionName() {
 	case operators.LogicalAnd:
-		return "all", args[1]
+		return "all", args[1], nil
 	case operators.LogicalOr:
-		return "exists", args[1]
+		return "exists", args[1], nil
 	case operators.Conditional:
 		if init.Kind() == ast.LiteralKind {
-			return "exists_one", args[0]
+			return "exists_one", args[0], nil
 		}
-		return "filter", args[0]
+		return "filter", args[0], args[1]
 	default:
-		return "map", args[len(args)-1]
+		return "map", args[len(args)-1], nil
 	}
 }
 
@@ -301,7 +358,7 @@ func quantifierOf(x ast.Expr) (kind string, body ast.Expr) {
 func (c *guardian) quantifier(x ast.Expr, p polarity, filled map[string]bool) {
 	comprehension := x.AsComprehension()
 	list := comprehension.IterRange()
-	kind, body := quantifierOf(x)
+	kind, body, made := quantifierOf(x)
 	holds, inner := false, p // for nothing; and how what it says of each element bears on the whole
 	switch kind {
 	case "all":
@@ -327,6 +384,9 @@ func (c *guardian) quantifier(x ast.Expr, p polarity, filled map[string]bool) {
 	}
 	inside[name] = true
 	c.walk(body, inner, inside)
+	if made != nil {
+		c.walk(made, either, inside)
+	}
 }
 
 // parenthesised keeps the meaning of a text after an "and".

@@ -151,7 +151,11 @@ func (w *world) value(v reflect.Value) (any, error) {
 		if err != nil {
 			return nil, fmt.Errorf("reading a predicate: %w", err)
 		}
-		return w.NativeToValue(document(root)), nil
+		v, err := document(root)
+		if err != nil {
+			return nil, fmt.Errorf("reading a predicate: %w", err)
+		}
+		return w.NativeToValue(v), nil
 	}
 	return types.NewDynamicList(w, v.Interface()), nil
 }
@@ -171,29 +175,34 @@ func (w *world) mapping(v reflect.Value) ref.Val {
 	return types.NewStringStringMap(w, out)
 }
 
-// document is the value of JSON. Whole numbers are whole numbers; the reader took care that a name stands once.
-func document(j *stemma.JSON) any {
+// document is the value of JSON. Whole numbers are whole numbers; the reader took care that a name stands once. What
+// cannot be compared makes the whole unreadable: as an element, an error would be equal to anything.
+func document(j *stemma.JSON) (value any, err error) {
 	switch {
 	case j.IsObject():
 		out := make(map[string]any, len(j.Elems()))
 		for _, m := range j.Elems() {
-			out[m.Name()] = document(m)
+			if out[m.Name()], err = document(m); err != nil {
+				return nil, err
+			}
 		}
-		return out
+		return out, nil
 	case j.IsArray():
 		out := make([]any, len(j.Elems()))
 		for i, e := range j.Elems() {
-			out[i] = document(e)
+			if out[i], err = document(e); err != nil {
+				return nil, err
+			}
 		}
-		return out
+		return out, nil
 	}
 	switch raw := string(j.Raw()); {
 	case raw == "null":
-		return types.NullValue
+		return types.NullValue, nil
 	case raw == "true" || raw == "false":
-		return raw == "true"
+		return raw == "true", nil
 	case strings.HasPrefix(raw, `"`):
-		return j.Text()
+		return j.Text(), nil
 	default:
 		return number(raw)
 	}
