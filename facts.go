@@ -2,6 +2,7 @@ package stemma
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 )
 
@@ -80,17 +81,18 @@ type ProvenanceFacts struct {
 	Run            string `json:"run,omitempty"`
 	Hermetic       string `json:"hermetic,omitempty"` // "true" or "false"
 
-	SaidBy     map[Field]Grade        `json:"saidBy"` // by whom each of them is said
-	Format     string                 `json:"format"`
-	BuildType  string                 `json:"buildType,omitempty"`
-	Level      int                    `json:"level"`               // SLSA Build level, as credited
-	Parameters map[string]string      `json:"parameters,omitzero"` // external parameters that are a choice, by name; absent when the builder tells none of them
-	Inputs     []Input                `json:"inputs"`
-	Reported   map[InputKind]Reported `json:"reported"` // how much of each kind the builder names
-	Tasks      []Task                 `json:"tasks"`
-	Signer     SignerFacts            `json:"signer"`
-	SignedAt   time.Time              `json:"signedAt,omitzero"`
-	Bundle     Digest                 `json:"bundle"`
+	SaidBy        map[Field]Grade        `json:"saidBy"` // by whom each of them is said
+	Format        string                 `json:"format"`
+	BuildType     string                 `json:"buildType,omitempty"`
+	Level         int                    `json:"level"`                   // SLSA Build level, as credited
+	CutParameters []string               `json:"cutParameters,omitempty"` // those of which only the beginning is told, if anything: an expression that reads one is an error
+	Parameters    map[string]string      `json:"parameters,omitzero"`     // external parameters that are a choice, by name; absent when the builder tells none of them
+	Inputs        []Input                `json:"inputs"`
+	Reported      map[InputKind]Reported `json:"reported"` // how much of each kind the builder names
+	Tasks         []Task                 `json:"tasks"`
+	Signer        SignerFacts            `json:"signer"`
+	SignedAt      time.Time              `json:"signedAt,omitzero"`
+	Bundle        Digest                 `json:"bundle"`
 }
 
 // SBOMFacts is a signed bill of materials about the image.
@@ -144,6 +146,9 @@ func NewProvenanceFacts(p *Provenance, a *Attestation, by []string, level Level)
 		f.Parameters = make(map[string]string, len(p.Parameters))
 	}
 	for _, parameter := range p.Parameters {
+		if (parameter.Cut || parameter.Kind == "secret") && !slices.Contains(f.CutParameters, parameter.Name) {
+			f.CutParameters = append(f.CutParameters, parameter.Name)
+		}
 		// Of a name that stands twice, such as a build argument and a label, no value hides the other.
 		if other, twice := f.Parameters[parameter.Name]; twice && other != parameter.Value {
 			parameter.Value = other + "\n" + parameter.Value

@@ -157,6 +157,7 @@ type Parameter struct {
 	Name  string `json:"name"`            // "VERSION", as policies write it
 	Kind  string `json:"kind"`            // "input", "build-arg", "label", "param", "substitution", "variable", "secret"; "unknown" for a key that the build type does not define
 	Value string `json:"value,omitempty"` // as text, cut short; empty when it is not told
+	Cut   bool   `json:"cut,omitempty"`   // Value is not all of it
 	Where string `json:"where"`           // JSON pointer
 }
 

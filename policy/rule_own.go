@@ -142,7 +142,7 @@ func (j *judgement) own(r *Custom, path string) result {
 	if r.For == "" {
 		out := j.holds(&r.Require, nil, path)
 		out.detail = cmp.Or(out.detail, r.Why)
-		return out
+		return j.asSeen(r, out, path)
 	}
 	pieces, absent := j.pieces(r.For)
 	want := r.Require.Text
@@ -169,13 +169,27 @@ func (j *judgement) own(r *Custom, path string) result {
 		items = append(items, out.got)
 	}
 	if len(items) == 0 {
-		return pass("holds for "+count(len(pieces), r.For.one()), cites...)
+		return j.asSeen(r, pass("holds for "+count(len(pieces), r.For.one()), cites...), path)
 	}
 	worst.detail = cmp.Or(worst.detail, r.Why)
 	if len(items) > 1 {
 		worst.items = cutShort(items)
 	}
 	return worst
+}
+
+// asSeen is a Pass that more evidence could take away, where some could not be looked at: reported, and not counted. Anyone
+// who can make a place fail could otherwise stop deploys, or have what speaks against an image overlooked.
+func (j *judgement) asSeen(r *Custom, out result, path string) result {
+	if out.outcome != stemma.Pass || r.Require.program.Grows || r.For == ForPlatforms {
+		return out
+	}
+	u := j.unseen(r.For.absent(), r.Require.Text, path)
+	if u == nil {
+		return out
+	}
+	u.got, u.cites, u.fix, u.advisory = out.got+", as far as could be seen", out.cites, remedy(u.reason), true
+	return *u
 }
 
 // one names one piece of a kind of evidence.
@@ -197,6 +211,14 @@ func (j *judgement) holds(e *Expression, it any, path string) result {
 		return r
 	}
 	ok, err := e.program.Holds(j.scope(), it)
+	if _, element := it.(*stemma.ImageFacts); element || e.ofPlatforms("") {
+		if u := j.unreadPlatform(); u != nil {
+			// A platform that is not there may be the one of which it does not hold.
+			r.outcome, r.reason, r.got, r.detail = stemma.Unknown, u.Reason, "", u.Place+": "+u.Detail
+			r.fix = remedy(u.Reason)
+			return r
+		}
+	}
 	switch {
 	case errors.Is(err, expression.ErrNotStated):
 		r.reason, r.got = stemma.ReasonNotStated, stemma.Printable(err.Error(), 200)
@@ -207,6 +229,22 @@ func (j *judgement) holds(e *Expression, it any, path string) result {
 		return pass("it holds")
 	}
 	return r
+}
+
+// unreadPlatform is a child of the index of which nothing is known, or nil.
+func (j *judgement) unreadPlatform() *stemma.Unavailable {
+	if !isIndex(j.top) {
+		return nil
+	}
+	var f family
+	f.add(j.top, nil)
+	switch {
+	case len(f.unread) > 0:
+		return &f.unread[0]
+	case len(f.leaves) == 0:
+		return &stemma.Unavailable{Place: unreadChildren, Reason: stemma.ReasonBadAnswer, Detail: "none of them was read"}
+	}
+	return nil
 }
 
 // element is a piece of evidence that an expression is about.
@@ -281,7 +319,16 @@ func (f ForEach) absent() stemma.Reason {
 
 // lookAtPlatforms reports whether an expression of the set may look at what an index lists.
 func (s *Set) lookAtPlatforms() bool {
+	of := func(spec *Spec) bool {
+		return slices.ContainsFunc(spec.Rules, func(r Custom) bool { return r.Require.ofPlatforms(r.For) }) ||
+			slices.ContainsFunc(spec.Attestations, func(a Attested) bool { return a.Require.ofPlatforms("") })
+	}
 	return slices.ContainsFunc(s.policies, func(p *loaded) bool {
-		return slices.ContainsFunc(p.spec.Rules, func(r Custom) bool { return r.For == ForPlatforms || strings.Contains(r.Require.Text, "platforms") })
+		return of(&p.spec) || slices.ContainsFunc(p.alternatives, func(a *loaded) bool { return of(&a.spec) })
 	})
+}
+
+// ofPlatforms reports whether an expression may look at what an index lists.
+func (e *Expression) ofPlatforms(kind ForEach) bool {
+	return kind == ForPlatforms || strings.Contains(e.Text, "platforms")
 }

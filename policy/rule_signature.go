@@ -53,13 +53,13 @@ func (d demand) age(a *stemma.Attestation, now time.Time) *flaw {
 	if d.maxAge == 0 {
 		return nil
 	}
-	want := d.wanted() + " not older than " + d.maxAge.String()
+	want := func() string { return d.wanted() + " not older than " + d.maxAge.String() }
 	switch fresh, known := young(a, time.Duration(d.maxAge), now); {
 	case !known:
-		return &flaw{result{outcome: stemma.Unknown, reason: stemma.ReasonNoTime, want: want, path: d.path + ".maxAge", detail: "the trust domain proves no signing time"}, 1}
+		return &flaw{result{outcome: stemma.Unknown, reason: stemma.ReasonNoTime, want: want(), path: d.path + ".maxAge", detail: "the trust domain proves no signing time"}, 1}
 	case !fresh:
 		return &flaw{result{
-			outcome: stemma.Fail, reason: stemma.ReasonAge, got: "on " + a.Time().UTC().Format(time.DateOnly), want: want, path: d.path + ".maxAge",
+			outcome: stemma.Fail, reason: stemma.ReasonAge, got: "on " + a.Time().UTC().Format(time.DateOnly), want: want(), path: d.path + ".maxAge",
 		}, 1}
 	}
 	return nil
@@ -230,7 +230,13 @@ func (j *judgement) demanded(d demand) demanded {
 // others say: what is withheld can take a Pass away and never give one, and order is nothing (GHSA-r4fv).
 func (j *judgement) demand(d demand) result {
 	s := j.demanded(d)
-	n, want := distinct(s.good), d.wanted()
+	n := distinct(s.good)
+	if n >= d.by.AtLeast && n > 0 {
+		r := pass(d.what+" by "+strings.Join(s.by, ", "), s.cites...)
+		r.proof = proof(s.newest)
+		return r
+	}
+	want := d.wanted()
 	first := func(o stemma.Outcome) *result {
 		i := slices.IndexFunc(s.flaws, func(f flaw) bool { return f.outcome == o })
 		if i < 0 {
@@ -239,10 +245,6 @@ func (j *judgement) demand(d demand) result {
 		return &s.flaws[i].result
 	}
 	switch {
-	case n >= d.by.AtLeast && n > 0:
-		r := pass(d.what+" by "+strings.Join(s.by, ", "), s.cites...)
-		r.proof = proof(s.newest)
-		return r
 	case len(j.unavailable) > 0:
 		return *j.blind(d.kind, want, d.path+".by")
 	case first(stemma.Unknown) != nil && distinct(s.perhaps()) >= d.by.AtLeast:

@@ -105,6 +105,10 @@ func excluded() []*env.Function {
 type Program struct {
 	world   *world
 	program cel.Program
+
+	// Grows says that an expression about the image as a whole that holds still holds when more evidence is found. Of one
+	// about each piece of evidence it is never so.
+	Grows bool
 }
 
 // Compile reads an expression about one kind of evidence, or about the image as a whole.
@@ -132,13 +136,13 @@ func (e *Environment) Compile(text, kind string) (*Program, *Issue) {
 	}
 	options := []cel.ProgramOption{cel.EvalOptions(cel.OptOptimize)}
 	if loops(ast) {
-		options = append(options, cel.CostLimit(maxCost)) // what has no loop ends when its text does
+		options = append(options, cel.CostLimit(maxCost), cel.CostTracking(costs{})) // what has no loop ends when its text does
 	}
 	program, err := environment.Program(ast, options...)
 	if err != nil {
 		return nil, &Issue{Line: 1, Column: 1, Problem: err.Error()}
 	}
-	return &Program{e.world, program}, nil
+	return &Program{e.world, program, kind == "" && grows(ast)}, nil
 }
 
 // constant reports whether an expression reads nothing.
@@ -227,11 +231,12 @@ type Scope struct {
 	facts  *stemma.Facts
 	of     *structure
 	values map[string]any
+	pieces map[any]ref.Val // by pointers to elements of the facts
 }
 
 // Scope makes facts ready to be read by many expressions.
 func (e *Environment) Scope(facts *stemma.Facts) *Scope {
-	return &Scope{e.world, facts, e.world.structs["stemma.Facts"], map[string]any{}}
+	return &Scope{e.world, facts, e.world.structs["stemma.Facts"], map[string]any{}, map[any]ref.Val{}}
 }
 
 // ResolveName finds a variable. What nobody states has no name here, so that reading it is an error.
@@ -259,7 +264,10 @@ func (s *Scope) Parent() cel.Activation { return nil }
 func (p *Program) Holds(s *Scope, it any) (bool, error) {
 	delete(s.values, "it")
 	if it != nil {
-		s.values["it"] = p.world.NativeToValue(it)
+		if s.pieces[it] == nil {
+			s.pieces[it] = p.world.NativeToValue(it)
+		}
+		s.values["it"] = s.pieces[it]
 	}
 	out, _, err := p.program.Eval(s)
 	if err != nil {

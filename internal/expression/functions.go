@@ -12,8 +12,10 @@ import (
 	"cel.dev/cel-go/common"
 	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/cost"
+	"cel.dev/cel-go/common/operators"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
+	"cel.dev/cel-go/common/types/traits"
 )
 
 // Version is a semantic version (semver.org 2.0.0), with or without the v before it.
@@ -69,7 +71,7 @@ func functions(own Functions, w *world) []cel.EnvOption {
 		}))),
 		cel.Function("compare", cel.MemberOverload("version_compare_version", []*cel.Type{version, version}, cel.IntType,
 			cel.BinaryBinding(func(a, b ref.Val) ref.Val {
-				x, y := a.Value().(*Version), b.Value().(*Version)
+				x, y := a.(*object).value.(*Version), b.(*object).value.(*Version)
 				return types.Int(x.compare(y))
 			}))),
 		cel.Function("purl", cel.Overload("purl_string", text, purl, cel.UnaryBinding(func(v ref.Val) ref.Val {
@@ -174,6 +176,48 @@ func isIdentifier(s string) bool {
 }
 
 func isNumeric(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
+
+// costs says what calls cost that were made, where the library takes them for one unit of work: by the length of texts, and
+// by how much there is to compare.
+type costs struct{}
+
+// CallCost implements the library's interface. Its unit is some ten nanoseconds.
+func (costs) CallCost(function, _ string, args []ref.Val, result ref.Val) *uint64 {
+	text := func(v ref.Val) uint64 {
+		s, _ := v.(types.String)
+		return uint64(len(s))
+	}
+	cost := uint64(1)
+	switch function {
+	case "glob":
+		cost += text(args[0]) / 16 * (1 + 3*uint64(strings.Count(string(args[1].(types.String)), "**")))
+	case "replace", "purl", "semver", "isSemver":
+		for _, a := range args {
+			cost += text(a) / 16
+		}
+		cost += text(result) / 16
+	case operators.Equals, operators.NotEquals, operators.In:
+		deep := false
+		for _, a := range args {
+			switch v := a.(type) {
+			case *object:
+				deep, cost = true, cost+v.weight()
+			case traits.Lister:
+				if n, ok := v.Size().(types.Int); ok && n > 0 {
+					if o, ok := v.Get(types.IntZero).(*object); ok {
+						deep, cost = true, cost+uint64(n)*o.weight()
+					}
+				}
+			}
+		}
+		if !deep {
+			return nil
+		}
+	default:
+		return nil
+	}
+	return &cost
+}
 
 // sizes says how large evidence is taken to be when the cost of an expression is told beforehand. What is larger is given
 // up when it is evaluated.

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
+	"cel.dev/cel-go/common/types/traits"
 
 	"stemma"
 )
@@ -72,6 +74,9 @@ func (w *world) add(t reflect.Type) *cel.Type {
 func (w *world) field(of, name string, f reflect.StructField, byLength, optional bool) *types.FieldType {
 	of = strings.TrimSuffix(strings.ToLower(strings.TrimPrefix(of, "stemma.")), "facts")
 	get := func(obj any) (reflect.Value, bool) {
+		if o, ok := obj.(*object); ok {
+			obj = o.value
+		}
 		v := reflect.ValueOf(obj)
 		if v.Kind() != reflect.Pointer || v.IsNil() {
 			return reflect.Value{}, false
@@ -89,11 +94,22 @@ func (w *world) field(of, name string, f reflect.StructField, byLength, optional
 		Type:  w.typeOf(f.Type),
 		IsSet: func(obj any) bool { _, ok := get(obj); return ok },
 		GetFrom: func(obj any) (any, error) {
+			o, _ := obj.(*object)
+			if k := o.known(name); k != nil {
+				return k.value, k.err
+			}
 			v, ok := get(obj)
 			if !ok {
 				return nil, fmt.Errorf("%s of %s is %w", name, of, ErrNotStated)
 			}
-			return w.value(v)
+			value, err := w.value(v)
+			if p, ok := o.provenance(); ok && err == nil && len(p.CutParameters) > 0 && name == "parameters" {
+				value = cutMap{value.(traits.Mapper), p.CutParameters}
+			}
+			if k := v.Kind(); o != nil && (k == reflect.Slice || k == reflect.Map) {
+				o.made = append(o.made, made{name, value, err})
+			}
+			return value, err
 		},
 	}
 }
@@ -136,9 +152,8 @@ func (w *world) value(v reflect.Value) (any, error) {
 	case reflect.Map:
 		return w.mapping(v), nil
 	case reflect.Slice:
-		// A list goes over its elements as they are asked for, and copies each of them. Few are pointed at instead.
-		const few = 1024
-		if e := v.Type().Elem(); e.Kind() == reflect.Struct && w.goes[e] != nil && v.Len() <= few {
+		// A list of the library copies each element when it is asked for. These are pointed at.
+		if e := v.Type().Elem(); e.Kind() == reflect.Struct && w.goes[e] != nil {
 			all := make([]ref.Val, v.Len())
 			for i := range all {
 				all[i] = w.object(v.Index(i).Addr())
@@ -265,10 +280,88 @@ func (w *world) object(p reflect.Value) ref.Val {
 	return &object{value: p.Interface(), of: w.goes[p.Type().Elem()]}
 }
 
-// object is a struct as a value.
+// object is a struct as a value. It remembers what it took work to make of its fields: a rule may read a predicate of a
+// thousand members once for each of them.
 type object struct {
 	value any // pointer
 	of    *structure
+	made  []made
+}
+
+// made is what reading a field gave.
+type made struct {
+	name  string
+	value any
+	err   error
+}
+
+func (o *object) known(name string) *made {
+	if o == nil {
+		return nil
+	}
+	for i := range o.made {
+		if o.made[i].name == name {
+			return &o.made[i]
+		}
+	}
+	return nil
+}
+
+func (o *object) provenance() (*stemma.ProvenanceFacts, bool) {
+	if o == nil {
+		return nil, false
+	}
+	p, ok := o.value.(*stemma.ProvenanceFacts)
+	return p, ok
+}
+
+// weight is about how many values an object holds: what comparing it costs.
+func (o *object) weight() uint64 {
+	n := uint64(1)
+	v := reflect.ValueOf(o.value).Elem()
+	for i := range v.NumField() {
+		switch f := v.Field(i); f.Kind() {
+		case reflect.Slice, reflect.Map:
+			n += uint64(f.Len())
+		default:
+			n++
+		}
+	}
+	return n
+}
+
+// cutMap is a map of texts of which some are not told in full. That one does not hold a word would be true of its beginning.
+type cutMap struct {
+	traits.Mapper
+	cut []string
+}
+
+// Get reads a text.
+func (m cutMap) Get(key ref.Val) ref.Val {
+	if err := m.check(key); err != nil {
+		return err
+	}
+	return m.Mapper.Get(key)
+}
+
+// Find reads a text, if there is one of the name.
+func (m cutMap) Find(key ref.Val) (ref.Val, bool) {
+	if err := m.check(key); err != nil {
+		return err, true
+	}
+	return m.Mapper.Find(key)
+}
+
+// Equal compares the whole, which is not known.
+func (m cutMap) Equal(ref.Val) ref.Val {
+	return errorOf("a parameter is not told in full: %.80q", m.cut[0])
+}
+
+func (m cutMap) check(key ref.Val) ref.Val {
+	if name, ok := key.Value().(string); ok && slices.Contains(m.cut, name) {
+		return errorOf("the parameter %.80q is not told in full", name)
+	}
+	return nil
 }
 
 // ConvertToNative gives the pointer to whoever asks for just that.
@@ -299,8 +392,8 @@ func (o *object) Equal(other ref.Val) ref.Val {
 // Type is the type of the struct.
 func (o *object) Type() ref.Type { return o.of.typ }
 
-// Value is the pointer to the struct.
-func (o *object) Value() any { return o.value }
+// Value is the object itself, by which its fields find what it remembers.
+func (o *object) Value() any { return o }
 
 // Get reads a field where the type was not known before.
 func (o *object) Get(index ref.Val) ref.Val {
@@ -309,7 +402,7 @@ func (o *object) Get(index ref.Val) ref.Val {
 	if !ok {
 		return types.NewErr("no such field: %s", name)
 	}
-	v, err := f.GetFrom(o.value)
+	v, err := f.GetFrom(o)
 	if err != nil {
 		return types.WrapErr(err)
 	}
@@ -320,5 +413,5 @@ func (o *object) Get(index ref.Val) ref.Val {
 func (o *object) IsSet(field ref.Val) ref.Val {
 	name, _ := field.Value().(string)
 	f, ok := o.of.fields[name]
-	return types.Bool(ok && f.IsSet(o.value))
+	return types.Bool(ok && f.IsSet(o))
 }

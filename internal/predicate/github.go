@@ -87,7 +87,8 @@ func (r *reader) each(kind string, given *stemma.JSON) {
 func (r *reader) given(kind string, k *stemma.JSON) {
 	r.parameter(kind, k.Name(), k)
 	if isEvent(k.Name()) || holdsEvent(k) {
-		r.out.Parameters[len(r.out.Parameters)-1].Value = ""
+		last := &r.out.Parameters[len(r.out.Parameters)-1]
+		last.Value, last.Cut = "", true
 	}
 }
 

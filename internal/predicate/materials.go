@@ -20,7 +20,8 @@ func (r *reader) parameter(kind, name string, value *stemma.JSON) {
 		text = string(value.Raw())
 	}
 	const most = 256
-	r.out.Parameters = append(r.out.Parameters, stemma.Parameter{Name: name, Kind: kind, Value: stemma.Printable(text, most), Where: value.Pointer()})
+	shown := stemma.Printable(text, most)
+	r.out.Parameters = append(r.out.Parameters, stemma.Parameter{Name: name, Kind: kind, Value: shown, Cut: shown != text, Where: value.Pointer()})
 }
 
 // report says of kinds of inputs that some are named, as builders do that see a step and not what it fetches.
