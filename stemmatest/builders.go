@@ -75,6 +75,7 @@ type BuildKit struct {
 	BuilderID  string // URL of the run, or nothing
 	VCS        string // what the client says the repository is; nobody checked it
 	Max        bool   // mode=max
+	Steps      bool   // and what it did: a file was copied onto the base or, without one, onto nothing
 }
 
 // V1 is the SLSA v1 provenance of one platform manifest.
@@ -90,7 +91,7 @@ func (b BuildKit) V1(manifest stemma.Digest) *Statement {
 	}
 	if b.Max {
 		request["args"] = object{"build-arg:VERSION": b.Tag}
-		internal["buildConfig"] = object{"llbDefinition": []object{}, "digestMapping": object{}}
+		internal["buildConfig"] = object{"llbDefinition": b.steps(), "digestMapping": object{}}
 	}
 	if b.VCS != "" {
 		meta["vcs"] = object{"source": b.VCS, "revision": b.Commit}
@@ -146,6 +147,30 @@ func (b BuildKit) statement(manifest stemma.Digest, predicateType string, predic
 	return &Statement{
 		Type: stemma.StatementV01, Subject: []stemma.ResourceDescriptor{Subject(name, manifest)},
 		PredicateType: predicateType, Predicate: tree(predicate),
+	}
+}
+
+// steps copy a file onto the base, or onto nothing.
+func (b BuildKit) steps() []object {
+	step := func(id string, op object, inputs ...string) object {
+		return object{"id": id, "op": object{"Op": op}, "inputs": inputs}
+	}
+	copied := func(input int) object {
+		return object{"file": object{"actions": []object{{"input": input, "secondaryInput": -1, "output": 0, "Action": object{"copy": object{"src": "/app", "dest": "/app"}}}}}}
+	}
+	switch {
+	case !b.Steps:
+		return []object{}
+	case b.Base == "":
+		return []object{step("step0", copied(-1)), step("step1", nil, "step0:0")}
+	}
+	name := strings.Replace(strings.TrimPrefix(b.Base, "pkg:docker/"), "@", ":", 1)
+	if !strings.Contains(name, "/") {
+		name = "docker.io/library/" + name
+	}
+	return []object{
+		step("step0", object{"source": object{"identifier": "docker-image://" + name + "@" + string(b.BaseDigest)}}), step("step1", copied(0), "step0:0"),
+		step("step2", nil, "step1:0"),
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -37,6 +38,10 @@ type ImageSpec struct {
 	Content     string            // what is in the only layer's only file; images with other content have other digests
 	Labels      map[string]string // of the config
 	Annotations map[string]string // of the index and of each platform's manifest
+
+	// On is the image that this one stands on: its layers, platform by platform, come first. Anew compresses them anew.
+	On   *Image
+	Anew bool
 
 	// Attest makes the statements of an attestation manifest for a platform manifest, which becomes a child of the
 	// index as BuildKit makes it. Subject also gives that manifest a subject, as BuildKit does from 0.32.
@@ -218,10 +223,15 @@ func (r *Registry) putPlatform(spec ImageSpec, p stemma.Platform) (v1.Descriptor
 		return v1.Descriptor{}, nil, err
 	}
 	l := r.PutBlob(spec.Repository, layerType, packed)
+	layers, ids, err := r.under(spec, p)
+	if err != nil {
+		return v1.Descriptor{}, nil, err
+	}
+	layers, ids = append(layers, l), append(ids, stemma.SHA256(plain))
 	config := object{
 		"architecture": p.Architecture, "os": p.OS, "created": Now(),
 		"config":  object{"Entrypoint": []string{"/app"}, "Labels": spec.Labels},
-		"rootfs":  object{"type": "layers", "diff_ids": []stemma.Digest{stemma.SHA256(plain)}},
+		"rootfs":  object{"type": "layers", "diff_ids": ids},
 		"history": []object{{"created": Now(), "created_by": "COPY app /app"}},
 	}
 	if p.Variant != "" {
@@ -231,12 +241,56 @@ func (r *Registry) putPlatform(spec ImageSpec, p stemma.Platform) (v1.Descriptor
 		config["os.version"] = p.OSVersion
 	}
 	c := r.PutBlob(spec.Repository, configType, canonical(config))
-	manifest := object{"schemaVersion": 2, "mediaType": manifestType, "config": c, "layers": []v1.Descriptor{l}}
+	manifest := object{"schemaVersion": 2, "mediaType": manifestType, "config": c, "layers": layers}
 	if spec.Annotations != nil {
 		manifest["annotations"] = spec.Annotations
 	}
 	data := canonical(manifest)
 	return r.PutManifest(spec.Repository, manifestType, data), data, nil
+}
+
+// under copies the layers of the image that another is to stand on.
+func (r *Registry) under(spec ImageSpec, p stemma.Platform) (layers []v1.Descriptor, ids []stemma.Digest, err error) {
+	if spec.On == nil {
+		return nil, nil, nil
+	}
+	from := spec.On
+	d := from.Digest()
+	if from.Children != nil {
+		d = from.Platform(p)
+	}
+	_, data, err := from.Registry.Manifest(from.Repository, string(d))
+	if err != nil {
+		return nil, nil, err
+	}
+	var m v1.Manifest
+	if err := stemma.DecodeJSON(data, &m); err != nil {
+		return nil, nil, fmt.Errorf("reading manifest %s: %w", d, err)
+	}
+	for _, l := range m.Layers {
+		packed, err := from.Registry.Blob(from.Repository, stemma.Digest(l.Digest))
+		if err != nil {
+			return nil, nil, err
+		}
+		zr, err := gzip.NewReader(bytes.NewReader(packed))
+		if err != nil {
+			return nil, nil, fmt.Errorf("unpacking layer: %w", err)
+		}
+		plain, err := io.ReadAll(io.LimitReader(zr, 1<<20))
+		if err != nil {
+			return nil, nil, fmt.Errorf("unpacking layer: %w", err)
+		}
+		if spec.Anew {
+			var z bytes.Buffer
+			zw, _ := gzip.NewWriterLevel(&z, gzip.NoCompression) // a known level
+			_, _ = zw.Write(plain)                               // a buffer takes all
+			_ = zw.Close()
+			packed = z.Bytes()
+		}
+		layers = append(layers, r.PutBlob(spec.Repository, l.MediaType, packed))
+		ids = append(ids, stemma.SHA256(plain))
+	}
+	return layers, ids, nil
 }
 
 func (r *Registry) putAttestationManifest(spec ImageSpec, of v1.Descriptor, statements []*Statement) v1.Descriptor {

@@ -65,25 +65,39 @@ func (w *walk) learn(ctx context.Context, bases []string) error {
 		if err != nil {
 			return translate(err)
 		}
-		found, err := w.v.client.Open(ctx, oci.Look{Ref: ref, Want: &oci.Want{Children: true}})
+		images, err := w.v.client.Images(ref)
 		if err != nil {
 			return translate(err)
 		}
-		for _, f := range append([]*oci.Found{found}, found.Children...) {
-			if f.Config == "" || f.AttestationManifest {
-				continue
-			}
-			at := oci.Reference{Host: ref.Host, Repository: ref.Repository, Layout: ref.Layout, Digest: f.Image.Digest}
-			stack, err := w.v.client.Stack(ctx, at, f.Platform)
-			if err != nil {
+		for _, image := range images {
+			if err := w.shelve(ctx, image); err != nil {
 				return translate(err)
 			}
-			if f != found {
-				stack.Index = found.Image.Digest
-			}
-			stack.Image.Repository = stemma.Printable(strings.TrimSuffix(nameless(ref), "@"+string(ref.Digest)), 300)
-			w.known = append(w.known, shelved{at, stack})
 		}
+	}
+	return nil
+}
+
+// shelve reads the layers of one image that is given as a base, of each platform.
+func (w *walk) shelve(ctx context.Context, ref oci.Reference) error {
+	found, err := w.v.client.Open(ctx, oci.Look{Ref: ref, Want: &oci.Want{Children: true}})
+	if err != nil {
+		return err
+	}
+	for _, f := range append([]*oci.Found{found}, found.Children...) {
+		if f.Config == "" || f.AttestationManifest {
+			continue
+		}
+		at := oci.Reference{Host: ref.Host, Repository: ref.Repository, Layout: ref.Layout, Digest: f.Image.Digest}
+		stack, err := w.v.client.Stack(ctx, at, f.Platform)
+		if err != nil {
+			return err
+		}
+		if f != found {
+			stack.Index = found.Image.Digest
+		}
+		stack.Image.Repository = stemma.Printable(strings.TrimSuffix(nameless(ref), "@"+string(ref.Digest)), 300)
+		w.known = append(w.known, shelved{at, stack})
 	}
 	return nil
 }

@@ -204,11 +204,7 @@ func (c *choice) told(said []*stemma.Signal, binding stemma.SignalBinding) {
 	switch {
 	case n.err != nil || n.match.open:
 		c.out.Grade, c.out.Base = stemma.BaseClaimed, first.Image
-		c.out.Why = "the layers could not be compared: " + cmp.Or(first.Detail, n.match.why)
-		if layers := c.recorded(first); layers > 0 {
-			c.out.Layers = layers
-			c.out.Why += fmt.Sprintf("; the provenance records the lowest %d layers of the image as its", layers)
-		}
+		c.claimed(first)
 	case n.match.how == "":
 		c.out.Grade, c.out.Base, c.out.Why = stemma.BaseContradicted, first.Image, n.match.why
 	default:
@@ -345,11 +341,21 @@ func (c *choice) unproven() {
 			out.Grade, out.Why = stemma.BaseNoneClaimed, who(s)+" says so"
 		case s.Image.Digest != "":
 			out.Grade, out.Base, out.By, out.Bundle = stemma.BaseClaimed, s.Image, s.By, s.Bundle
-			out.Why = fmt.Sprintf("%s names it, and the layers could not be compared: %s", who(s), s.Detail)
+			c.claimed(s)
 		case s.Outcome == stemma.SignalNameless:
 			out.Why = fmt.Sprintf("%s names %s, without a digest", who(s), cmp.Or(s.Image.Repository, "an image"))
 		}
 	}
+}
+
+// claimed says why what a signal names is no more than claimed, and which layers are said to be its.
+func (c *choice) claimed(s *stemma.Signal) {
+	c.out.Why = who(s) + " names it"
+	if layers := c.recorded(s); layers > 0 {
+		c.out.Layers = layers
+		c.out.Why += fmt.Sprintf(" and records %d layers of it", layers)
+	}
+	c.out.Why += ", which could not be compared: " + s.Detail
 }
 
 // own reports whether a signal is the word of the image itself, or of somebody who is trusted. A stranger who can add a

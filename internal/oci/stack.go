@@ -47,11 +47,7 @@ func (c *Client) Stack(ctx context.Context, ref Reference, want stemma.Platform)
 		return nil, &Error{Kind: Invalid, Ref: ref.String(), Err: errors.New("an image without a digest"), Hint: "Name it by digest: its tag may mean another one today."}
 	}
 	var out *stemma.Stack
-	err := c.with(ctx, ref, func(s source) error {
-		doc, err := s.named(ctx, "", ref.Digest)
-		if err != nil {
-			return err
-		}
+	err := c.with(ctx, ref, func(s source, doc *document) (err error) {
 		index := stemma.Digest("")
 		for depth := 0; doc.isIndex(); depth++ {
 			if depth == maxDepth {
@@ -106,13 +102,41 @@ func (c *Client) Blob(ctx context.Context, ref Reference, digest stemma.Digest, 
 	return newVerified(body, want), nil
 }
 
-// with has something read from the repository or the layout of a reference.
-func (c *Client) with(ctx context.Context, ref Reference, read func(source) error) error {
+// Images are the images that a reference may mean: itself or, of a layout without a digest, all that index.json lists.
+func (c *Client) Images(ref Reference) ([]Reference, error) {
+	if ref.Layout == "" || ref.Digest != "" {
+		return []Reference{ref}, nil
+	}
+	dir, err := os.OpenRoot(ref.Layout)
+	if err != nil {
+		return nil, noDirectory(ref, err)
+	}
+	defer func() { _ = dir.Close() }() // it was only read
+	l, err := openLayout(dir)
+	if err != nil {
+		return nil, opening(ref, err)
+	}
+	var out []Reference
+	for _, d := range l.images() {
+		one := ref
+		one.Digest = d.Digest
+		out = append(out, one)
+	}
+	return out, nil
+}
+
+// with has something read from the repository or the layout of a reference, and the manifest that it names by digest.
+func (c *Client) with(ctx context.Context, ref Reference, read func(source, *document) error) error {
 	if ref.Layout == "" {
 		if ref.Repository == "" || ref.Host == "" {
 			return &Error{Kind: Invalid, Ref: ref.String(), Err: errors.New("not an image of a registry"), Hint: "Give registry/repository@digest."}
 		}
-		if err := read(c.at(ref)); err != nil {
+		s := c.at(ref)
+		doc, err := s.named(ctx, "", ref.Digest)
+		if err == nil {
+			err = read(s, doc)
+		}
+		if err != nil {
 			return c.opening(ctx, ref, err)
 		}
 		return nil
@@ -123,8 +147,12 @@ func (c *Client) with(ctx context.Context, ref Reference, read func(source) erro
 	}
 	defer func() { _ = dir.Close() }() // it was only read
 	l, err := openLayout(dir)
+	if err != nil {
+		return opening(ref, err)
+	}
+	doc, err := l.find(ref, l.choices(ref.Layout, l.images()))
 	if err == nil {
-		err = read(l)
+		err = read(l, doc)
 	}
 	if err != nil {
 		return opening(ref, err)

@@ -1,0 +1,362 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"stemma"
+	"stemma/policy"
+)
+
+func (a *app) treeCommand() *cobra.Command {
+	var flags collecting
+	var policies, bases []string
+	var verbose bool
+	c := &cobra.Command{
+		Use:   "tree IMAGE",
+		Short: "Show what an image stands on: which layers are whose, and how that is known",
+		Long: `Finds the image that each image stands on, down to where nothing is known: from the steps of its build, from images that
+provenance and bills of materials name, from annotations and labels, and from images given with --base. What is named is a
+hint until its layers are shown to be the lowest of the image, blob by blob or by unpacking them.
+
+  proven           named by provenance of a signer that the policies trust, and its layers are there
+  sealed           named by provenance that nobody signed and the signed image covers, and its layers are there
+  layers           its layers are there; nobody who is trusted names it
+  claimed          named by digest; its layers were not compared
+  contradicted     what is named does not match the layers
+  scratch-proven   nothing is underneath, by the steps of provenance that is trusted; scratch-claimed: by anybody else's word
+  unknown          nothing tells`,
+		Example: `  stemma tree ghcr.io/acme/api:1.8.2
+  stemma tree ghcr.io/acme/api:1.8.2 --policy policies/          # whose builders may name a base
+  stemma tree oci:./image --base oci:./base --base docker.io/library/debian:13
+  stemma tree ghcr.io/acme/api:1.8.2 -o json`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return &usageError{fmt.Errorf("tree needs one image, got %d", len(args)), "stemma tree ghcr.io/acme/api:1.8.2"}
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := flags.prepare(); err != nil {
+				return err
+			}
+			var set *policy.Set
+			if len(policies) > 0 {
+				files, err := a.findPolicies(c.Context(), &flags, policies)
+				if err == nil {
+					set, flags.signed, err = loaded(files)
+				}
+				if err != nil {
+					return err
+				}
+			}
+			v, err := a.verifier(c.Context(), &flags, set)
+			if err != nil {
+				return err
+			}
+			ctx, cancel := context.WithTimeout(c.Context(), flags.timeout)
+			defer cancel()
+			done := a.progress("looking for what " + clean(args[0]) + " stands on")
+			request := flags.request(args[0])
+			request.Bases = bases
+			evidence, err := v.Tree(ctx, request)
+			done()
+			if err != nil {
+				return interrupted(c.Context(), args[0], err)
+			}
+			if flags.output == "json" {
+				return writeJSON(a.stdout, evidence)
+			}
+			a.printTree(evidence, args[0], verbose, set != nil)
+			return nil
+		},
+	}
+	flags.add(c)
+	c.Flags().Lookup("output").Usage = "text or json (the evidence about the image and all that it stands on)"
+	c.Flags().StringArrayVar(&policies, "policy", nil, "policy `FILE`, directory or oci://REPOSITORY@DIGEST that says whose provenance may name a base; nothing is judged. Repeatable")
+	c.Flags().StringArrayVar(&bases, "base", nil, "an `IMAGE` that may be underneath, besides those that are named: registry/repo[:tag][@digest] or oci:DIR. Repeatable")
+	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "show every layer, and full digests")
+	return c
+}
+
+func (a *app) printTree(e *stemma.Evidence, asked string, verbose, judged bool) {
+	p := colours(a.stdout)
+	fmt.Fprintf(a.stdout, "%s → %s\n", p.bold(clean(asked)), e.Image.Digest)
+	for _, n := range leaves(e) {
+		fmt.Fprintln(a.stdout)
+		a.printStack(p, n, verbose)
+	}
+	if !judged && grades(e)[stemma.BaseLayers] {
+		fmt.Fprintf(a.stdout, "\n  %s\n", p.dim("without --policy nobody is trusted to name a base, so that none is better than layers"))
+	}
+}
+
+// leaves are the manifests that something runs from.
+func leaves(e *stemma.Evidence) []*stemma.Evidence {
+	if len(e.Platforms) == 0 {
+		return []*stemma.Evidence{e}
+	}
+	var out []*stemma.Evidence
+	for _, c := range e.Platforms {
+		if !c.Attestation {
+			out = append(out, leaves(c)...)
+		}
+	}
+	return out
+}
+
+func grades(e *stemma.Evidence) map[stemma.BaseGrade]bool {
+	out := map[stemma.BaseGrade]bool{}
+	for _, n := range leaves(e) {
+		for n != nil && n.Base != nil {
+			out[n.Base.Grade] = true
+			n = n.Base.Evidence
+		}
+	}
+	return out
+}
+
+// section is a run of layers with one owner.
+type section struct {
+	name        string
+	digest      stemma.Digest
+	from, until int // layers, from 1 at the bottom
+	size        int64
+	notes       []string
+	layers      []stemma.Layer
+}
+
+// sections are the owners of the layers of an image, from the top, and what is known of what is under the lowest.
+func sections(top *stemma.Evidence) (out []section, below *stemma.Lineage) {
+	name, digest := "this build", top.Image.Digest
+	var notes []string
+	all := top.Stack.Layers
+	until := len(all)
+	for e := top; ; e = e.Base.Evidence {
+		b := e.Base
+		known := b.Grade.Based() || b.Grade == stemma.BaseClaimed && b.Layers > 0
+		from := 1
+		if known {
+			from = b.Layers + 1
+		}
+		s := section{name: name, digest: digest, from: from, until: until, notes: notes, layers: all[from-1 : until]}
+		for _, l := range s.layers {
+			s.size += l.Size
+		}
+		out = append(out, s)
+		if !known {
+			return out, b
+		}
+		name, digest, until = clean(b.Base.Repository), b.Base.Digest, b.Layers
+		notes = []string{string(b.Grade) + "  " + how(b)}
+		if b.Evidence == nil || b.Evidence.Stack == nil || b.Evidence.Base == nil {
+			notes = append(notes, "what it stands on was not looked for: "+clean(stopped(b)))
+			s := section{name: name, digest: digest, from: 1, until: until, notes: notes, layers: all[:until]}
+			for _, l := range s.layers {
+				s.size += l.Size
+			}
+			return append(out, s), nil
+		}
+		notes = append(notes, signedBy(b.Evidence))
+	}
+}
+
+func stopped(b *stemma.Lineage) string {
+	switch {
+	case b.Stopped != "":
+		return b.Stopped
+	case b.Grade == stemma.BaseClaimed:
+		return "nothing shows that it is this one"
+	}
+	return "its layers could not be read"
+}
+
+// how says by what a base is known.
+func how(b *stemma.Lineage) string {
+	var text string
+	switch b.Grade {
+	case stemma.BaseProven:
+		text = "named by provenance that " + clean(b.By) + " signed"
+	case stemma.BaseSealed:
+		text = "named by provenance in the image, which nobody signed"
+	case stemma.BaseClaimed:
+		return clean(b.Why)
+	default:
+		text = clean(b.Why)
+	}
+	compared := "the blobs are the same"
+	if b.How != "blob-identical" {
+		compared = "compressed anew, with the same content"
+	}
+	return text + "; " + compared
+}
+
+// signedBy says who signed something about a base.
+func signedBy(e *stemma.Evidence) string {
+	var who []string
+	for i := range e.Attestations {
+		if s := signer(&e.Attestations[i]); len(who) < 3 && !strings.Contains(strings.Join(who, "\n"), s) {
+			who = append(who, s)
+		}
+	}
+	if len(who) == 0 {
+		return "no evidence about it verifies"
+	}
+	return "evidence about it by " + strings.Join(who, ", ")
+}
+
+// barWidth is how wide a bar is that stands for all of an image.
+const barWidth = 24
+
+func (a *app) printStack(p palette, e *stemma.Evidence, verbose bool) {
+	if e.Stack == nil || e.Base == nil {
+		why := "it is no image that has layers"
+		if e.Base != nil {
+			why = clean(e.Base.Why)
+		}
+		fmt.Fprintf(a.stdout, "  %s   %s\n", kind(e), p.yellow(why))
+		return
+	}
+	all, below := sections(e)
+	total := int64(0)
+	for _, s := range all {
+		total += s.size
+	}
+	fmt.Fprintf(a.stdout, "  %s   %s, %s\n", p.bold(kind(e)), plural(len(e.Stack.Layers), "layer"), sized(total))
+	wide := 0
+	for _, s := range all {
+		wide = max(wide, len([]rune(s.name)))
+	}
+	for i, s := range all {
+		edge := "├"
+		if i == 0 {
+			edge = "┌"
+		}
+		digest := s.digest.Short()
+		if verbose {
+			digest = string(s.digest)
+		}
+		fmt.Fprintf(a.stdout, "  %s %s  %s  %-13s %9s  %s\n", edge, p.bold(pad(s.name, wide)), p.dim(digest), ranged(s), sized(s.size), p.dim(bar(s.size, total)))
+		for _, n := range s.notes {
+			fmt.Fprintf(a.stdout, "  │   %s\n", graded(p, n))
+		}
+		if verbose {
+			for k := len(s.layers) - 1; k >= 0; k-- {
+				l := s.layers[k]
+				note := ""
+				if l.Empty() {
+					note = "  empty"
+				}
+				fmt.Fprintf(a.stdout, "  │   %s\n", p.dim(fmt.Sprintf("%3d  %9s  %s%s", s.from+k, sized(l.Size), l.Digest, note)))
+			}
+		}
+	}
+	a.printBelow(p, below)
+	a.printSignals(p, e, verbose)
+}
+
+func ranged(s section) string {
+	switch n := s.until - s.from + 1; {
+	case n <= 0:
+		return "config alone"
+	case n == 1:
+		return fmt.Sprintf("layer %d", s.from)
+	}
+	return fmt.Sprintf("layers %d–%d", s.from, s.until)
+}
+
+// bar is a share of the whole; what is there has at least a mark.
+func bar(part, whole int64) string {
+	if part <= 0 || whole <= 0 {
+		return ""
+	}
+	return strings.Repeat("█", max(1, int(part*barWidth/whole)))
+}
+
+// graded colours the word with which a note begins.
+func graded(p palette, note string) string {
+	word, rest, ok := strings.Cut(note, "  ")
+	if !ok {
+		return p.dim(note)
+	}
+	switch stemma.BaseGrade(word) {
+	case stemma.BaseProven, stemma.BaseScratch:
+		word = p.green(word)
+	case stemma.BaseContradicted:
+		word = p.red(word)
+	default:
+		word = p.yellow(word)
+	}
+	return word + "  " + rest
+}
+
+// printBelow says what is known of what is under the lowest layers.
+func (a *app) printBelow(p palette, b *stemma.Lineage) {
+	if b == nil {
+		fmt.Fprintln(a.stdout, "  └ …")
+		return
+	}
+	text := ""
+	switch b.Grade {
+	case stemma.BaseScratch, stemma.BaseNoneClaimed:
+		text = "nothing underneath"
+		if b.Why != "" {
+			text += "; " + b.Why
+		}
+	case stemma.BaseClaimed, stemma.BaseContradicted:
+		text = b.Base.Repository + " " + b.Base.Digest.Short() + ": " + b.Why
+	default:
+		text = b.Why
+	}
+	fmt.Fprintf(a.stdout, "  └ %s\n", graded(p, string(b.Grade)+"  "+clean(text)))
+}
+
+// printSignals shows all that was said of what the image stands on, image by image.
+func (a *app) printSignals(p palette, e *stemma.Evidence, verbose bool) {
+	rows := [][]string{{"of", "told by", "binding", "names", "outcome"}}
+	for of := "this build"; e != nil && e.Base != nil; e = e.Base.Evidence {
+		for _, s := range e.Base.Signals {
+			name := clean(s.Image.String())
+			switch {
+			case s.Scratch:
+				name = "nothing"
+			case !verbose && s.Image.Digest != "":
+				name = clean(strings.TrimSuffix(s.Image.Repository+":"+s.Image.Tag, ":")) + " " + s.Image.Digest.Short()
+			case s.Image.Digest == "":
+				name = clean(strings.TrimSuffix(s.Image.Repository+":"+s.Image.Tag, ":"))
+			}
+			by := string(s.Binding)
+			if s.By != "" {
+				by += " by " + clean(s.By)
+			}
+			rows = append(rows, []string{of, string(s.Kind), by, name, string(s.Outcome)})
+		}
+		of = clean(e.Base.Base.Repository)
+	}
+	if len(rows) == 1 {
+		return
+	}
+	fmt.Fprintln(a.stdout)
+	table(a.stdout, "    ", rows, func(r, _ int, s string) string {
+		if r == 0 {
+			return p.dim(s)
+		}
+		return s
+	})
+}
+
+// sized is a size for people.
+func sized(n int64) string {
+	switch {
+	case n < 1000:
+		return fmt.Sprintf("%d B", n)
+	case n < 1_000_000:
+		return fmt.Sprintf("%.1f kB", float64(n)/1e3)
+	case n < 1_000_000_000:
+		return fmt.Sprintf("%.1f MB", float64(n)/1e6)
+	}
+	return fmt.Sprintf("%.2f GB", float64(n)/1e9)
+}
