@@ -7,11 +7,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"stemma/policy"
 	"strings"
 	"testing"
 
 	"stemma"
+	"stemma/policy"
 	"stemma/stemmatest"
 	"stemma/verify"
 )

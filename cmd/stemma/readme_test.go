@@ -39,6 +39,8 @@ func TestReadme(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for name, path := range map[string]string{
 		"image":             "slsa-verifier/cli/slsa-verifier/testdata/gha_generic_container/v1.9.0/container_workflow_dispatch",
+		"top":               "chainguard-dev_apko/internal/cli/testdata/top_image",
+		"base":              "chainguard-dev_apko/internal/cli/testdata/base_image",
 		"trusted_root.json": "sigstore_root-signing/targets/trusted_root.json",
 	} {
 		if err := os.Symlink(filepath.Join(corpus, "data", path), name); err != nil {
@@ -53,7 +55,7 @@ func TestReadme(t *testing.T) {
 	for i := 1; i < len(blocks); i += 2 {
 		command, _, _ := strings.Cut(strings.TrimPrefix(blocks[i], "\n"), "\n")
 		words := strings.Fields(strings.TrimPrefix(command, "$ stemma "))
-		if !strings.HasPrefix(command, "$ stemma ") || len(words) < 2 || words[1] != "oci:image" {
+		if !strings.HasPrefix(command, "$ stemma ") || len(words) < 2 || !strings.HasPrefix(words[1], "oci:") {
 			continue
 		}
 		if count[words[0]]++; words[0] == "verify" && count["verify"] == 2 {
@@ -70,7 +72,7 @@ func TestReadme(t *testing.T) {
 		stdout, stderr, _ := execute(nil, time.Date(2026, 11, 23, 14, 3, 12, 0, time.UTC), words...)
 		blocks[i] = fmt.Sprintf("\n%s\n%s%s", command, stdout, stderr)
 	}
-	if count["inspect"] != 1 || count["verify"] != 2 {
+	if count["inspect"] != 1 || count["tree"] != 1 || count["verify"] != 2 {
 		t.Fatalf("commands of README: %v", count)
 	}
 	got := strings.Join(blocks, "```")

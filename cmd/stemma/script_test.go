@@ -181,6 +181,7 @@ func stage(t *testing.T) *stemmatest.World {
 	}
 	destinations(world)
 	places(t, world)
+	standing(t, world)
 	family(t, world)
 	broken(t, world)
 	services(t, world)

@@ -146,3 +146,28 @@ func services(t *testing.T, w *stemmatest.World) {
 	denied.Token = "never"
 	w.Network["ghe.example"] = denied
 }
+
+// standing puts images into the world that stand on one another: ghcr.io/acme/app:shop on ghcr.io/acme/web, that on
+// ghcr.io/acme/debian. Provenance of the first two, signed by the builder, says so; of the third there is none.
+func standing(t *testing.T, w *stemmatest.World) {
+	t.Helper()
+	amd64 := stemma.Platform{OS: "linux", Architecture: "amd64"}
+	var on *stemmatest.Image
+	for _, name := range []string{"debian", "web", "app"} {
+		tag := map[string]string{"app": "shop"}[name]
+		if tag == "" {
+			tag = "v1"
+		}
+		image := ok[*stemmatest.Image](t)(w.Registry.PutImage(stemmatest.ImageSpec{Repository: "acme/" + name, Tags: []string{tag}, Content: name, On: on}))
+		if on != nil {
+			build := stemmatest.BuildKit{
+				Repository: name, Tag: tag, Platform: amd64, Max: true, Steps: true, Source: "https://github.com/acme/" + name + ".git", Commit: strings.Repeat("a", 40),
+				Base: "pkg:docker/ghcr.io/" + on.Repository + "@v1", BaseDigest: on.Digest(),
+			}
+			at, as := *image, w.Build
+			at.Descriptor, as.Repository = image.Children[0], "acme/"+name
+			w.Attach(&at, ok[*stemmatest.Signed](t)(w.Sigstore.Attest(stemmatest.Sign{As: as}, build.V1(image.Platform(amd64)).JSON())))
+		}
+		on = image
+	}
+}

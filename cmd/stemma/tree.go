@@ -151,7 +151,7 @@ func sections(top *stemma.Evidence) (out []section, below *stemma.Lineage) {
 			return out, b
 		}
 		name, digest, until = clean(b.Base.Repository), b.Base.Digest, b.Layers
-		notes = []string{string(b.Grade) + "  " + how(b)}
+		notes = []string{string(b.Grade) + "  " + how(e)}
 		if b.Evidence == nil || b.Evidence.Stack == nil || b.Evidence.Base == nil {
 			notes = append(notes, "what it stands on was not looked for: "+clean(stopped(b)))
 			s := section{name: name, digest: digest, from: 1, until: until, notes: notes, layers: all[:until]}
@@ -175,11 +175,11 @@ func stopped(b *stemma.Lineage) string {
 }
 
 // how says by what a base is known.
-func how(b *stemma.Lineage) string {
-	var text string
+func how(e *stemma.Evidence) string {
+	b, text := e.Base, ""
 	switch b.Grade {
 	case stemma.BaseProven:
-		text = "named by provenance that " + clean(b.By) + " signed"
+		text = "named by provenance that " + signatory(e, b.Bundle, b.By) + " signed"
 	case stemma.BaseSealed:
 		text = "named by provenance in the image, which nobody signed"
 	case stemma.BaseClaimed:
@@ -192,6 +192,16 @@ func how(b *stemma.Lineage) string {
 		compared = "compressed anew, with the same content"
 	}
 	return text + "; " + compared
+}
+
+// signatory is the short name of who signed a piece of evidence about an image.
+func signatory(e *stemma.Evidence, bundle stemma.Digest, otherwise string) string {
+	for i := range e.Attestations {
+		if e.Attestations[i].Bundle == bundle {
+			return signer(&e.Attestations[i])
+		}
+	}
+	return clean(otherwise)
 }
 
 // signedBy says who signed something about a base.
@@ -316,7 +326,7 @@ func (a *app) printBelow(p palette, b *stemma.Lineage) {
 
 // printSignals shows all that was said of what the image stands on, image by image.
 func (a *app) printSignals(p palette, e *stemma.Evidence, verbose bool) {
-	rows := [][]string{{"of", "told by", "binding", "names", "outcome"}}
+	rows := [][]string{{"of", "told by", "binding", "names", "outcome", "signed by"}}
 	for of := "this build"; e != nil && e.Base != nil; e = e.Base.Evidence {
 		for _, s := range e.Base.Signals {
 			name := clean(s.Image.String())
@@ -328,11 +338,11 @@ func (a *app) printSignals(p palette, e *stemma.Evidence, verbose bool) {
 			case s.Image.Digest == "":
 				name = clean(strings.TrimSuffix(s.Image.Repository+":"+s.Image.Tag, ":"))
 			}
-			by := string(s.Binding)
+			by := ""
 			if s.By != "" {
-				by += " by " + clean(s.By)
+				by = signatory(e, s.Bundle, s.By)
 			}
-			rows = append(rows, []string{of, string(s.Kind), by, name, string(s.Outcome)})
+			rows = append(rows, []string{of, string(s.Kind), string(s.Binding), name, string(s.Outcome), by})
 		}
 		of = clean(e.Base.Base.Repository)
 	}
