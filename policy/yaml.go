@@ -139,18 +139,31 @@ func (d *decoder) syntax(err error) {
 		if number, after, ok := strings.Cut(rest, ": "); ok {
 			if n, err := strconv.Atoi(number); err == nil {
 				line, text = n, after
-				if strings.HasPrefix(text, "did not find expected") {
+				if strings.HasPrefix(text, "did not find expected") || strings.HasPrefix(text, "found a tab character") {
 					line++ // errors of the parser, unlike those of its scanner, count lines from 0
 				}
 			}
 		}
 	}
+	hint := ""
+	switch {
+	case strings.Contains(text, "end of stream"):
+		hint = "close the quote that begins there or above"
+	case strings.HasPrefix(text, "mapping values are not allowed"):
+		hint = "put text with a colon and a blank in quotes, or see whether the line above is indented alike"
+	case strings.HasPrefix(text, "did not find expected ',' or"):
+		hint = "close the bracket, put a comma between the entries, and text with a colon in quotes"
+	case strings.HasPrefix(text, "found a tab character"):
+		hint = "indent with blanks"
+	case strings.Contains(text, "cannot start any token"):
+		hint = "indent with blanks, not with tabs; put text that begins with @, %, * or a backquote in quotes"
+	}
 	if line < 1 || line > len(d.lines) {
-		d.whole("not valid YAML: "+text, "")
+		d.whole("not valid YAML: "+text, hint)
 		return
 	}
 	d.errs = append(d.errs, &Error{
-		File: d.file, Line: line, Column: 1, Problem: "not valid YAML: " + text, source: d.line(line), width: len(d.line(line)),
+		File: d.file, Line: line, Column: 1, Problem: "not valid YAML: " + text, Hint: hint, source: d.line(line), width: len(d.line(line)),
 	})
 }
 

@@ -52,7 +52,7 @@ func (a *app) learn(ctx context.Context, images []string, opts *learning) error 
 		return &usageError{errors.New("learn needs an image"), "stemma learn ghcr.io/acme/api:1.8.1 ghcr.io/acme/api:1.8.2 > policy.yaml"}
 	}
 	if opts.output != "text" {
-		return &usageError{fmt.Errorf("unknown output %q", clean(opts.output)), "learn writes a policy, which is YAML"}
+		return &usageError{fmt.Errorf("unknown output %q", clean(opts.output)), "learn writes a policy, which is YAML, to standard output: stemma learn … > policy.yaml"}
 	}
 	if err := opts.prepare(); err != nil {
 		return err
