@@ -143,6 +143,13 @@ const (
 	SignalScratch      SignalOutcome = "scratch"       // it says that nothing is underneath
 )
 
+// Change is a setting that an image changes of its base.
+type Change struct {
+	Setting string `json:"setting"` // "user", "entrypoint", "cmd", "workingDir", "env PATH"
+	Was     string `json:"was,omitempty"`
+	Is      string `json:"is,omitempty"`
+}
+
 // Lineage is what one image stands on, how that is known, and all that was said of it.
 type Lineage struct {
 	Grade   BaseGrade `json:"grade"`
@@ -154,6 +161,10 @@ type Lineage struct {
 	Bundle  Digest    `json:"bundle,omitempty"` // where
 	Why     string    `json:"why,omitempty"`    // it is no better
 	Signals []Signal  `json:"signals,omitempty"`
+	// Changes are what the image changes of the config of its base; Inherited are labels that it has from there, and so does
+	// not say of itself.
+	Changes   []Change `json:"changes,omitempty"`
+	Inherited []string `json:"inherited,omitempty"`
 	// Evidence is what was found about the base, with what that stands on; nil when there is none, or when it was not
 	// looked at, which Stopped says.
 	Evidence *Evidence `json:"evidence,omitempty"`

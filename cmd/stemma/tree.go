@@ -161,6 +161,7 @@ func sections(top *stemma.Evidence) (out []section, below *stemma.Lineage) {
 			return append(out, s), nil
 		}
 		notes = append(notes, signedBy(b.Evidence))
+		notes = append(notes, changed(b)...)
 	}
 }
 
@@ -192,6 +193,22 @@ func how(e *stemma.Evidence) string {
 		compared = "compressed anew, with the same content"
 	}
 	return text + "; " + compared
+}
+
+// changed says what is changed of the config of a base.
+func changed(b *stemma.Lineage) []string {
+	var out []string
+	for _, c := range b.Changes {
+		switch {
+		case c.Was == "":
+			out = append(out, clean(c.Setting+" is set above to "+c.Is))
+		case c.Is == "":
+			out = append(out, clean(c.Setting+" is unset above; it was "+c.Was))
+		default:
+			out = append(out, clean(c.Setting+" is "+c.Is+" above; it was "+c.Was))
+		}
+	}
+	return out
 }
 
 // signatory is the short name of who signed a piece of evidence about an image.

@@ -253,6 +253,7 @@ func (c *choice) proven(n *named) {
 func (c *choice) take(n *named, grade stemma.BaseGrade) {
 	c.out.Grade, c.out.Base, c.out.Index = grade, n.stack.Image, n.stack.Index
 	c.out.Layers, c.out.How = len(n.stack.Layers), n.match.how
+	c.out.Changes, c.out.Inherited = changes(n.stack.Settings, c.subject.Stack.Settings)
 	for i := range c.out.Signals {
 		s := &c.out.Signals[i]
 		other := c.stacks[s.Image]

@@ -369,6 +369,27 @@ func TestLineage(t *testing.T) {
 	}
 }
 
+// What an image changes of the config of its base, and what it only has from there.
+func TestChanges(t *testing.T) {
+	s, e := newShelf(), &stemma.Evidence{}
+	base := s.put("base", "1 2", 6)
+	base.Settings = stemma.Settings{
+		User: "65532", Env: []string{"PATH=/usr/bin", "LANG=C", "TZ=UTC"}, Entrypoint: []string{"/bin/sh"}, WorkingDir: "/",
+		Labels: map[string]string{"org.opencontainers.image.title": "base", "vendor": "Acme"},
+	}
+	e.Hints = append(e.Hints, hint("annotation", base))
+	app := s.put("app", "1 2 a", 6)
+	app.Settings = stemma.Settings{
+		Env: []string{"PATH=/evil:/usr/bin", "LANG=C", "LD_PRELOAD=/evil.so", "LD_PRELOAD=/x.so"}, Entrypoint: []string{"/bin/sh", "-c"}, WorkingDir: "/",
+		Labels: map[string]string{"org.opencontainers.image.title": "app", "vendor": "Acme"},
+	}
+	l := lineage.Finder{Source: s, Facts: s}.Find(t.Context(), lineage.Subject{Stack: app, Evidence: e})
+	want := `[{user 65532 } {entrypoint ["/bin/sh"] ["/bin/sh","-c"]} {env LD_PRELOAD  /x.so} {env PATH /usr/bin /evil:/usr/bin} {env TZ UTC }] [vendor]`
+	if got := fmt.Sprint(l.Changes, l.Inherited); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
 // A blob is unpacked once, whatever asks for it.
 func TestContentsAreRemembered(t *testing.T) {
 	s, e := newShelf(), &stemma.Evidence{}
@@ -415,4 +436,55 @@ func TestDiffID(t *testing.T) {
 			t.Errorf("%s: %s, %v; want %q", name, got, err, c.want)
 		}
 	}
+}
+
+// BenchmarkDiffID unpacks a layer and computes its digest, and BenchmarkGzip only unpacks it, as a measure.
+func BenchmarkDiffID(b *testing.B) {
+	packed, size := large(b)
+	b.SetBytes(size)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := lineage.DiffID(bytes.NewReader(packed), 1<<40); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkGzip(b *testing.B) {
+	packed, size := large(b)
+	b.SetBytes(size)
+	for b.Loop() {
+		z, err := gzip.NewReader(bytes.NewReader(packed))
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := io.Copy(io.Discard, z); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// large is a layer of 64 MiB of text and numbers, which compresses to about a third.
+func large(b *testing.B) (packed []byte, size int64) {
+	b.Helper()
+	var z bytes.Buffer
+	w := gzip.NewWriter(&z)
+	state := uint32(1)
+	line := make([]byte, 0, 128)
+	for size < 64<<20 {
+		line = line[:0]
+		for range 8 {
+			state = state*1664525 + 1013904223
+			line = fmt.Appendf(line, "/usr/lib/%x ", state>>12)
+		}
+		n, err := w.Write(line)
+		if err != nil {
+			b.Fatal(err)
+		}
+		size += int64(n)
+	}
+	if err := w.Close(); err != nil {
+		b.Fatal(err)
+	}
+	return z.Bytes(), size
 }
