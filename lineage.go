@@ -150,6 +150,14 @@ type Change struct {
 	Is      string `json:"is,omitempty"`
 }
 
+// Overwrite is a file of a base that is not, as the base has it, in the image.
+type Overwrite struct {
+	Path    string `json:"path"`
+	Deleted bool   `json:"deleted,omitempty"`
+	Class   string `json:"class,omitempty"` // "loader", "certificates", "packages", "accounts", "executable", or "" of any other file
+	Layer   int    `json:"layer"`           // from 1 at the bottom: the one that replaces or deletes it
+}
+
 // Lineage is what one image stands on, how that is known, and all that was said of it.
 type Lineage struct {
 	Grade   BaseGrade `json:"grade"`
@@ -165,6 +173,11 @@ type Lineage struct {
 	// not say of itself.
 	Changes   []Change `json:"changes,omitempty"`
 	Inherited []string `json:"inherited,omitempty"`
+	// Overwrites are files of the base that layers above replace or delete; nil where that was not asked for, and no more
+	// than are shown. FilesWhy says why it could not be seen.
+	Overwrites []Overwrite `json:"overwrites,omitempty"`
+	Files      int         `json:"files,omitempty"` // how many there are
+	FilesWhy   string      `json:"filesWhy,omitempty"`
 	// Evidence is what was found about the base, with what that stands on; nil when there is none, or when it was not
 	// looked at, which Stopped says.
 	Evidence *Evidence `json:"evidence,omitempty"`

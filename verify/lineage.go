@@ -139,6 +139,9 @@ func (w *walk) down(ctx context.Context, e *stemma.Evidence, ref oci.Reference, 
 		subject.Trusted = w.v.config.Policies.Trusts(e, w.at)
 	}
 	e.Base = lineage.Finder{Source: shelf{w, ref}, Facts: &w.v.contents}.Find(ctx, subject)
+	if e.Base.Grade.Based() && w.asked.Files {
+		lineage.Finder{Source: shelf{w, ref}}.Files(ctx, stack, e.Base)
+	}
 	w.further(ctx, e.Base, append(slices.Clone(path), e.Image.Digest))
 }
 

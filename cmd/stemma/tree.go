@@ -14,7 +14,7 @@ import (
 func (a *app) treeCommand() *cobra.Command {
 	var flags collecting
 	var policies, bases []string
-	var verbose bool
+	var verbose, files bool
 	c := &cobra.Command{
 		Use:   "tree IMAGE",
 		Short: "Show what an image stands on: which layers are whose, and how that is known",
@@ -32,6 +32,7 @@ hint until its layers are shown to be the lowest of the image, blob by blob or b
 		Example: `  stemma tree ghcr.io/acme/api:1.8.2
   stemma tree ghcr.io/acme/api:1.8.2 --policy policies/          # whose builders may name a base
   stemma tree oci:./image --base oci:./base --base docker.io/library/debian:13
+  stemma tree ghcr.io/acme/api:1.8.2 --files                      # and which files of its base it replaces
   stemma tree ghcr.io/acme/api:1.8.2 -o json`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
@@ -61,7 +62,7 @@ hint until its layers are shown to be the lowest of the image, blob by blob or b
 			defer cancel()
 			done := a.progress("looking for what " + clean(args[0]) + " stands on")
 			request := flags.request(args[0])
-			request.Bases = bases
+			request.Bases, request.Files = bases, files
 			evidence, err := v.Tree(ctx, request)
 			done()
 			if err != nil {
@@ -78,6 +79,7 @@ hint until its layers are shown to be the lowest of the image, blob by blob or b
 	c.Flags().Lookup("output").Usage = "text or json (the evidence about the image and all that it stands on)"
 	c.Flags().StringArrayVar(&policies, "policy", nil, "policy `FILE`, directory or oci://REPOSITORY@DIGEST that says whose provenance may name a base; nothing is judged. Repeatable")
 	c.Flags().StringArrayVar(&bases, "base", nil, "an `IMAGE` that may be underneath, besides those that are named: registry/repo[:tag][@digest] or oci:DIR. Repeatable")
+	c.Flags().BoolVar(&files, "files", false, "read all layers, and show which files of a base are replaced or deleted above it")
 	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "show every layer, and full digests")
 	return c
 }
@@ -161,7 +163,7 @@ func sections(top *stemma.Evidence) (out []section, below *stemma.Lineage) {
 			return append(out, s), nil
 		}
 		notes = append(notes, signedBy(b.Evidence))
-		notes = append(notes, changed(b)...)
+		notes = append(append(notes, changed(b)...), overwritten(b)...)
 	}
 }
 
@@ -207,6 +209,32 @@ func changed(b *stemma.Lineage) []string {
 		default:
 			out = append(out, clean(c.Setting+" is "+c.Is+" above; it was "+c.Was))
 		}
+	}
+	return out
+}
+
+// maxFiles is how many files of a base are shown that are not as they were.
+const maxFiles = 8
+
+// overwritten says which files of a base layers above replace or delete.
+func overwritten(b *stemma.Lineage) []string {
+	if b.FilesWhy != "" {
+		return []string{"which of its files are replaced could not be seen: " + clean(b.FilesWhy)}
+	}
+	var out []string
+	for _, o := range b.Overwrites[:min(len(b.Overwrites), maxFiles)] {
+		what := "replaced"
+		if o.Deleted {
+			what = "deleted"
+		}
+		text := fmt.Sprintf("/%s is %s in layer %d", clean(o.Path), what, o.Layer)
+		if o.Class != "" {
+			text += " (" + o.Class + ")"
+		}
+		out = append(out, text)
+	}
+	if more := b.Files - len(out); more > 0 {
+		out = append(out, fmt.Sprintf("and %d more of its files are replaced or deleted", more))
 	}
 	return out
 }

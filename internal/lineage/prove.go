@@ -108,26 +108,11 @@ func (f Finder) content(ctx context.Context, image stemma.Image, layer stemma.La
 // reader would unpack it and another not.
 func DiffID(blob io.Reader, most int64) (stemma.Digest, error) {
 	in := bufio.NewReaderSize(blob, 64<<10)
-	magic, err := in.Peek(4)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return "", fmt.Errorf("reading layer: %w", err)
+	content, stop, err := unpacked(in)
+	if err != nil {
+		return "", err
 	}
-	content := io.Reader(in)
-	switch {
-	case len(magic) >= 2 && magic[0] == 0x1f && magic[1] == 0x8b:
-		z, err := gzip.NewReader(in)
-		if err != nil {
-			return "", fmt.Errorf("reading layer: %w", err)
-		}
-		content = z
-	case len(magic) == 4 && (string(magic) == "\x28\xb5\x2f\xfd" || magic[0]&0xf0 == 0x50 && string(magic[1:]) == "\x2a\x4d\x18"):
-		z, err := zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxWindow), zstd.WithDecoderMaxWindow(maxWindow))
-		if err != nil {
-			return "", fmt.Errorf("reading layer: %w", err)
-		}
-		defer z.Close()
-		content = z
-	}
+	defer stop()
 	h := sha256.New()
 	n, err := io.Copy(h, io.LimitReader(content, most+1))
 	switch {
@@ -141,6 +126,29 @@ func DiffID(blob io.Reader, most int64) (stemma.Digest, error) {
 		return "", fmt.Errorf("unpacking layer: there is more behind its end (%v)", err)
 	}
 	return stemma.NewDigest("sha256", hex.EncodeToString(h.Sum(nil)))
+}
+
+// unpacked is the content of a layer, and what to call when it was read.
+func unpacked(in *bufio.Reader) (content io.Reader, stop func(), err error) {
+	magic, err := in.Peek(4)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, nil, fmt.Errorf("reading layer: %w", err)
+	}
+	switch {
+	case len(magic) >= 2 && magic[0] == 0x1f && magic[1] == 0x8b:
+		z, err := gzip.NewReader(in)
+		if err != nil {
+			return nil, nil, fmt.Errorf("reading layer: %w", err)
+		}
+		return z, func() {}, nil
+	case len(magic) == 4 && (string(magic) == "\x28\xb5\x2f\xfd" || magic[0]&0xf0 == 0x50 && string(magic[1:]) == "\x2a\x4d\x18"):
+		z, err := zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxWindow), zstd.WithDecoderMaxWindow(maxWindow))
+		if err != nil {
+			return nil, nil, fmt.Errorf("reading layer: %w", err)
+		}
+		return z, z.Close, nil
+	}
+	return in, func() {}, nil
 }
 
 // maxWindow is the largest window of zstd that is decoded, in bytes: what runtimes take by default.
