@@ -221,7 +221,24 @@ func (s shelf) Stack(ctx context.Context, image stemma.Image, platform stemma.Pl
 		return nil, errors.New("it is not named by its repository")
 	}
 	ref.Tag, ref.Digest = "", image.Digest
-	return s.w.v.client.Stack(ctx, ref, platform)
+	stack, err := s.w.v.client.Stack(ctx, ref, platform)
+	return stack, brief(err)
+}
+
+// brief is an error of the registry client without what is said beside it anyway: which image was to be read, and by which
+// request.
+func brief(err error) error {
+	var e *oci.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	text := e.Err.Error()
+	if strings.HasPrefix(text, "GET ") {
+		if _, cause, ok := strings.Cut(text, ": "); ok {
+			text = cause
+		}
+	}
+	return errors.New(text)
 }
 
 // Blob implements lineage.Source.

@@ -42,7 +42,7 @@ type collecting struct {
 	output    string
 
 	files    []policy.File           // of evidence, read once for all images
-	facts    bool                    // can be the output
+	further  string                  // an output besides text and json, or ""
 	signed   []policy.File           // signatures of policy files
 	at       time.Time               // another time than the present; verify alone asks
 	scope    stemma.Situation        // for whom the question is asked; verify alone says
@@ -74,10 +74,10 @@ func defaultCacheDir() string {
 
 // prepare checks the flags and reads the files of evidence.
 func (f *collecting) prepare() error {
-	if f.output != "text" && f.output != "json" && (f.output != "facts" || !f.facts) {
+	if f.output != "text" && f.output != "json" && (f.output != f.further || f.further == "") {
 		hint := "write --output text or --output json"
-		if f.facts {
-			hint = "write --output text, --output json or --output facts"
+		if f.further != "" {
+			hint = "write --output text, --output json or --output " + f.further
 		}
 		return &usageError{fmt.Errorf("unknown output %q", f.output), hint}
 	}

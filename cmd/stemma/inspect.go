@@ -82,7 +82,7 @@ each place answered.`,
 		},
 	}
 	flags.add(c)
-	flags.facts = true
+	flags.further = "facts"
 	c.Flags().Lookup("output").Usage = "text, json (the evidence) or facts (its normal form, for policy engines of your own)"
 	c.Flags().StringArrayVar(&policies, "policy", nil, "policy `FILE`, directory or oci://REPOSITORY@DIGEST under whose trust domains (keys, roots) evidence is verified; nothing is judged. Repeatable")
 	c.Flags().StringVar(&record, "record", "", "write the evidence as a test case `FILE.txtar`, with what --policy makes of it (stemma policy test)")

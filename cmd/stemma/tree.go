@@ -33,6 +33,7 @@ hint until its layers are shown to be the lowest of the image, blob by blob or b
   stemma tree ghcr.io/acme/api:1.8.2 --policy policies/          # whose builders may name a base
   stemma tree oci:./image --base oci:./base --base docker.io/library/debian:13
   stemma tree ghcr.io/acme/api:1.8.2 --files                      # and which files of its base it replaces
+  stemma tree ghcr.io/acme/api:1.8.2 -o svg > api.svg             # a picture
   stemma tree ghcr.io/acme/api:1.8.2 -o json`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
@@ -68,15 +69,19 @@ hint until its layers are shown to be the lowest of the image, blob by blob or b
 			if err != nil {
 				return interrupted(c.Context(), args[0], err)
 			}
-			if flags.output == "json" {
+			switch flags.output {
+			case "json":
 				return writeJSON(a.stdout, evidence)
+			case "svg":
+				return picture(a.stdout, evidence, args[0])
 			}
 			a.printTree(evidence, args[0], verbose, set != nil)
 			return nil
 		},
 	}
 	flags.add(c)
-	c.Flags().Lookup("output").Usage = "text or json (the evidence about the image and all that it stands on)"
+	flags.further = "svg"
+	c.Flags().Lookup("output").Usage = "text, json (the evidence about the image and all that it stands on) or svg (a picture)"
 	c.Flags().StringArrayVar(&policies, "policy", nil, "policy `FILE`, directory or oci://REPOSITORY@DIGEST that says whose provenance may name a base; nothing is judged. Repeatable")
 	c.Flags().StringArrayVar(&bases, "base", nil, "an `IMAGE` that may be underneath, besides those that are named: registry/repo[:tag][@digest] or oci:DIR. Repeatable")
 	c.Flags().BoolVar(&files, "files", false, "read all layers, and show which files of a base are replaced or deleted above it")
