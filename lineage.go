@@ -1,7 +1,5 @@
 package stemma
 
-import "time"
-
 // Layer is one layer of an image, as its manifest and its config say.
 type Layer struct {
 	Digest    Digest `json:"digest"` // of the blob
@@ -182,7 +180,14 @@ type Lineage struct {
 	// looked at, which Stopped says.
 	Evidence *Evidence `json:"evidence,omitempty"`
 	Stopped  string    `json:"stopped,omitempty"`
-	// Stages are images of which the build used something, without what they stand on.
-	Stages []*Evidence `json:"stages,omitempty"`
-	At     time.Time   `json:"at,omitzero"` // when the index of known images was asked; zero: there is none
+	// Stages are images of which the build used something that is not what the result stands on.
+	Stages []Stage `json:"stages,omitempty"`
+}
+
+// Stage is an image of which a build used something: what compiled the program that lies in the layers, above all.
+type Stage struct {
+	Image    Image     `json:"image"`              // as it is named; Digest may be that of an index
+	By       string    `json:"by,omitempty"`       // who names it: a signer, or nobody
+	Evidence *Evidence `json:"evidence,omitempty"` // about it, without what it stands on
+	Why      string    `json:"why,omitempty"`      // there is none
 }

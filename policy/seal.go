@@ -101,15 +101,19 @@ func (s *sealer) evidence(e *stemma.Evidence) [sha256.Size]byte {
 	}
 	if b := e.Base; b != nil {
 		flat := *b
-		flat.Evidence, flat.Stages, flat.At = nil, nil, time.Time{}
+		flat.Evidence, flat.Stages = nil, nil
 		part("base", &flat)
-		for what, list := range map[string][]*stemma.Evidence{"of the base": {b.Evidence}, "of a stage": b.Stages} {
-			for _, of := range list {
-				if of != nil {
-					inner := s.evidence(of)
-					part(what, &inner)
-				}
+		if b.Evidence != nil {
+			inner := s.evidence(b.Evidence)
+			part("of the base", &inner)
+		}
+		for i := range b.Stages {
+			stage, inner := b.Stages[i], [sha256.Size]byte{}
+			if stage.Evidence != nil {
+				inner = s.evidence(stage.Evidence)
 			}
+			stage.Evidence = nil
+			part("stage", &stage, &inner)
 		}
 	}
 	slices.SortFunc(parts, func(a, b [sha256.Size]byte) int { return bytes.Compare(a[:], b[:]) })

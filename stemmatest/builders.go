@@ -72,6 +72,8 @@ type BuildKit struct {
 	Commit     string
 	Base       string // package URL without digest, "pkg:docker/alpine@3.22"
 	BaseDigest stemma.Digest
+	Stage      string // with Steps: of an image from which a file was copied, alike
+	StageOf    stemma.Digest
 	BuilderID  string // URL of the run, or nothing
 	VCS        string // what the client says the repository is; nobody checked it
 	Max        bool   // mode=max
@@ -164,14 +166,19 @@ func (b BuildKit) steps() []object {
 	case b.Base == "":
 		return []object{step("step0", copied(-1)), step("step1", nil, "step0:0")}
 	}
-	name := strings.Replace(strings.TrimPrefix(b.Base, "pkg:docker/"), "@", ":", 1)
-	if !strings.Contains(name, "/") {
-		name = "docker.io/library/" + name
+	image := func(purl string, d stemma.Digest) object {
+		name := strings.Replace(strings.TrimPrefix(purl, "pkg:docker/"), "@", ":", 1)
+		if !strings.Contains(name, "/") {
+			name = "docker.io/library/" + name
+		}
+		return object{"source": object{"identifier": "docker-image://" + name + "@" + string(d)}}
 	}
-	return []object{
-		step("step0", object{"source": object{"identifier": "docker-image://" + name + "@" + string(b.BaseDigest)}}), step("step1", copied(0), "step0:0"),
-		step("step2", nil, "step1:0"),
+	out := []object{step("step0", image(b.Base, b.BaseDigest)), step("step1", copied(0), "step0:0"), step("step2", nil, "step1:0")}
+	if b.Stage != "" {
+		out = append(out, step("stage", image(b.Stage, b.StageOf)))
+		out[1] = step("step1", copied(0), "step0:0", "stage:0")
 	}
+	return out
 }
 
 func (b BuildKit) materials() []object {
@@ -181,6 +188,9 @@ func (b BuildKit) materials() []object {
 			"uri":    b.Base + "?digest=" + string(b.BaseDigest) + "&platform=" + strings.ReplaceAll(b.Platform.String(), "/", "%2F"),
 			"digest": object{b.BaseDigest.Algorithm(): b.BaseDigest.Hex()},
 		})
+	}
+	if b.Stage != "" {
+		out = append(out, object{"uri": b.Stage, "digest": object{b.StageOf.Algorithm(): b.StageOf.Hex()}})
 	}
 	if b.Source != "" {
 		out = append(out, object{"uri": b.Source + "#" + b.Commit, "digest": object{"sha1": b.Commit}})

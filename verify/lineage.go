@@ -30,7 +30,7 @@ func (v *Verifier) Tree(ctx context.Context, r Request) (evidence *stemma.Eviden
 	if err != nil {
 		return nil, err
 	}
-	w := &walk{v: v, at: r.Situation, left: maxImages, seen: map[stemma.Digest]*stemma.Evidence{}, asked: r}
+	w := &walk{v: v, at: r.Situation, left: maxImages, seen: map[stemma.Digest]*stemma.Evidence{}, aside: map[stemma.Digest]*stemma.Evidence{}, asked: r}
 	if err := w.learn(ctx, r.Bases); err != nil {
 		return nil, err
 	}
@@ -47,8 +47,9 @@ type walk struct {
 	v     *Verifier
 	at    stemma.Situation
 	asked Request
-	left  int // images that may still be looked at
-	seen  map[stemma.Digest]*stemma.Evidence
+	left  int                                // images that may still be looked at
+	seen  map[stemma.Digest]*stemma.Evidence // bases, with what they stand on
+	aside map[stemma.Digest]*stemma.Evidence // images of stages, without
 	known []shelved
 }
 
@@ -142,7 +143,69 @@ func (w *walk) down(ctx context.Context, e *stemma.Evidence, ref oci.Reference, 
 	if e.Base.Grade.Based() && w.asked.Files {
 		lineage.Finder{Source: shelf{w, ref}}.Files(ctx, stack, e.Base)
 	}
+	w.stages(ctx, e)
 	w.further(ctx, e.Base, append(slices.Clone(path), e.Image.Digest))
+}
+
+// maxStages is how many images of stages of one build are looked at.
+const maxStages = 32
+
+// stages looks at the images of which the build used something, as its provenance names them.
+func (w *walk) stages(ctx context.Context, e *stemma.Evidence) {
+	named := func(p *stemma.Provenance, by string) {
+		for i := range p.Inputs {
+			in := &p.Inputs[i]
+			if in.Kind != stemma.InputImage || in.Role != stemma.RoleStage || len(e.Base.Stages) >= maxStages {
+				continue
+			}
+			stage := stemma.Stage{Image: lineage.Named(in), By: by}
+			if slices.ContainsFunc(e.Base.Stages, func(o stemma.Stage) bool { return o.Image == stage.Image }) {
+				continue
+			}
+			stage.Evidence, stage.Why = w.beside(ctx, stage.Image)
+			e.Base.Stages = append(e.Base.Stages, stage)
+		}
+	}
+	for i := range e.Provenance {
+		p, by := &e.Provenance[i], ""
+		for k := range e.Attestations {
+			if e.Attestations[k].Bundle == p.Bundle {
+				by = e.Attestations[k].Signer.String()
+			}
+		}
+		named(p, by)
+	}
+	for _, u := range e.Unsigned {
+		if u.Provenance != nil && u.Bound {
+			named(u.Provenance, "")
+		}
+	}
+}
+
+// beside is the evidence about an image that is no base, or why there is none.
+func (w *walk) beside(ctx context.Context, image stemma.Image) (*stemma.Evidence, string) {
+	if known, ok := w.aside[image.Digest]; ok {
+		return known, ""
+	}
+	ref, err := oci.ParseReference(image.Repository)
+	switch {
+	case err != nil || image.Digest == "" || ref.Digest != "":
+		return nil, "it is not named by repository and digest"
+	case w.left <= 0:
+		return nil, fmt.Sprintf("%d images were looked at, and no more are", maxImages)
+	}
+	w.left--
+	ref.Tag, ref.Digest = "", image.Digest
+	e, err := w.v.collect(ctx, Request{Image: ref.String(), Situation: w.at, Also: w.asked.Also}, false)
+	if err != nil {
+		var failed *Error
+		if errors.As(err, &failed) {
+			err = brief(failed.Err)
+		}
+		return nil, stemma.Printable(err.Error(), 300)
+	}
+	w.aside[image.Digest] = e
+	return e, ""
 }
 
 // further looks at the base that was found.

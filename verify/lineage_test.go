@@ -25,6 +25,7 @@ type level struct {
 	on   *stemmatest.Image
 	spec stemmatest.ImageSpec
 
+	copied *stemmatest.Image // from which a file was copied
 	names  *stemmatest.Image // what its provenance names as base; nil: on
 	by     *stemmatest.GitHub
 	anyone bool // nobody signs its provenance
@@ -52,6 +53,9 @@ func (l level) state(image *stemmatest.Image) {
 	build := stemmatest.BuildKit{Repository: l.name, Tag: "v1", Platform: linuxAMD64(), Max: true, Steps: true, Source: "https://github.com/acme/" + l.name + ".git", Commit: strings.Repeat("a", 40)}
 	if l.names != nil {
 		build.Base, build.BaseDigest = "pkg:docker/ghcr.io/"+l.names.Repository+"@v1", l.names.Digest()
+	}
+	if l.copied != nil {
+		build.Stage, build.StageOf = "pkg:docker/ghcr.io/"+l.copied.Repository+"@v1", l.copied.Digest()
 	}
 	as := l.Build
 	if as.Repository = "acme/" + l.name; l.by != nil {
@@ -167,6 +171,28 @@ func TestReg_H02_deep(t *testing.T) {
 	lines := strings.Split(strings.TrimSpace(got), "\n")
 	if len(lines) != 16 || lines[15] != "proven l3 4 blob-identical stopped" {
 		t.Errorf("%d levels, the last %q", len(lines), lines[len(lines)-1])
+	}
+}
+
+// An image of which the build used something is looked at apart, and is no base; it may be missing.
+func TestReg_H06_stage(t *testing.T) {
+	s := newStage(t)
+	base := level{stage: s, name: "base"}.put()
+	golang := level{stage: s, name: "golang"}.put()
+	level{stage: s, name: "app", on: base, copied: golang}.put()
+	missing := *golang
+	missing.Descriptor.Digest = base.Children[0].Digest
+	missing.Repository = "acme/absent"
+	level{stage: s, name: "web", on: base, copied: &missing}.put()
+	got, e := s.tree("ghcr.io/acme/app:v1")
+	stages := e.Platforms[0].Base.Stages
+	if got != "proven base 1 blob-identical\nscratch-proven\n" || len(stages) != 1 || stages[0].Image.Digest != golang.Digest() || stages[0].Evidence == nil || stages[0].Why != "" || stages[0].By == "" {
+		t.Errorf("%s%+v", got, stages)
+	}
+	got, e = s.tree("ghcr.io/acme/web:v1")
+	stages = e.Platforms[0].Base.Stages
+	if got != "proven base 1 blob-identical\nscratch-proven\n" || len(stages) != 1 || stages[0].Evidence != nil || !strings.Contains(stages[0].Why, "404") {
+		t.Errorf("%s%+v", got, stages)
 	}
 }
 

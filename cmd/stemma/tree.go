@@ -316,6 +316,7 @@ func (a *app) printStack(p palette, e *stemma.Evidence, verbose bool) {
 	}
 	a.printBelow(p, below)
 	a.printSignals(p, e, verbose)
+	a.printStages(p, e)
 }
 
 func ranged(s section) string {
@@ -393,6 +394,45 @@ func (a *app) printSignals(p palette, e *stemma.Evidence, verbose bool) {
 				by = signatory(e, s.Bundle, s.By)
 			}
 			rows = append(rows, []string{of, string(s.Kind), string(s.Binding), name, string(s.Outcome), by})
+		}
+		of = clean(e.Base.Base.Repository)
+	}
+	if len(rows) == 1 {
+		return
+	}
+	fmt.Fprintln(a.stdout)
+	table(a.stdout, "    ", rows, func(r, _ int, s string) string {
+		if r == 0 {
+			return p.dim(s)
+		}
+		return s
+	})
+}
+
+// printStages shows the images of which the builds used something.
+func (a *app) printStages(p palette, e *stemma.Evidence) {
+	rows := [][]string{{"of", "built with", "named by", "evidence about it"}}
+	for of := "this build"; e != nil && e.Base != nil; e = e.Base.Evidence {
+		for _, s := range e.Base.Stages {
+			by, evidence := "nobody who signed it", ""
+			if s.By != "" {
+				by = clean(s.By)
+				for i := range e.Attestations {
+					if e.Attestations[i].Signer.String() == s.By {
+						by = signer(&e.Attestations[i])
+					}
+				}
+			}
+			switch {
+			case s.Evidence == nil:
+				evidence = "could not be looked for: " + clean(s.Why)
+			default:
+				evidence = strings.TrimPrefix(strings.TrimPrefix(signedBy(s.Evidence), "evidence about it "), "no evidence about it ")
+				if evidence == "verifies" {
+					evidence = "none that verifies"
+				}
+			}
+			rows = append(rows, []string{of, clean(strings.TrimSuffix(s.Image.Repository+":"+s.Image.Tag, ":")) + " " + s.Image.Digest.Short(), by, evidence})
 		}
 		of = clean(e.Base.Base.Repository)
 	}

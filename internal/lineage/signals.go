@@ -87,7 +87,7 @@ func (c *choice) provenance(p *stemma.Provenance, binding stemma.SignalBinding, 
 			continue
 		}
 		s := signal
-		s.Image = image(in)
+		s.Image = Named(in)
 		if s.Where == "" {
 			s.Where = in.Where
 		}
@@ -95,8 +95,8 @@ func (c *choice) provenance(p *stemma.Provenance, binding stemma.SignalBinding, 
 	}
 }
 
-// image is what an input names.
-func image(in *stemma.Input) stemma.Image {
+// Named is the image that an input names.
+func Named(in *stemma.Input) stemma.Image {
 	out := stemma.Image{Repository: in.Canonical, Tag: in.Version}
 	for _, algorithm := range []string{"sha256", "sha512", "sha384"} {
 		if d, err := stemma.NewDigest(algorithm, in.Digest[algorithm]); err == nil {
@@ -148,7 +148,7 @@ func (c *choice) hint(p *stemma.Provenance) {
 			continue
 		}
 		kind, _, _ := strings.Cut(in.Where, " ")
-		s := stemma.Signal{Kind: stemma.SignalKind(kind), Binding: stemma.BindingLoose, Image: image(in), Where: in.Where}
+		s := stemma.Signal{Kind: stemma.SignalKind(kind), Binding: stemma.BindingLoose, Image: Named(in), Where: in.Where}
 		if p.Known == "Buildpacks" {
 			s.Kind = stemma.SignalBuildpacks
 		}
