@@ -44,7 +44,7 @@ func NewDigest(algorithm, value string) (Digest, error) {
 		return "", fmt.Errorf("digest algorithm %.40q: want sha256, sha384 or sha512", algorithm)
 	case len(value) != size:
 		return "", fmt.Errorf("%s digest of %d characters: want %d hex digits", algorithm, len(value), size)
-	case strings.Trim(value, "0123456789abcdef") != "":
+	case !isLowerHex(value):
 		return "", fmt.Errorf("%s digest %.16q…: want lower-case hex digits only", algorithm, value)
 	}
 	return Digest(algorithm + ":" + value), nil

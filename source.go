@@ -184,7 +184,14 @@ func canonicalPath(host, path string) (string, error) {
 // IsCommit reports whether s is a whole git object name, of SHA-1 or SHA-256.
 func IsCommit(s string) bool { return (len(s) == 40 || len(s) == 64) && isLowerHex(s) }
 
-func isLowerHex(s string) bool { return s != "" && strings.Trim(s, "0123456789abcdef") == "" }
+func isLowerHex(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return s != ""
+}
 
 func isDigits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 

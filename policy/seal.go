@@ -293,6 +293,12 @@ func (c *canon) object(v reflect.Value) {
 		c.number('n', uint64(at.Nanosecond()))
 		return
 	}
+	if v.CanAddr() {
+		if f, ok := v.Addr().Interface().(*stemma.Finding); ok {
+			c.finding(f)
+			return
+		}
+	}
 	c.buf = append(c.buf, '{')
 	fields := c.of.layout(t)
 	for i := range fields {
@@ -317,6 +323,32 @@ func (c *canon) object(v reflect.Value) {
 		c.value(e)
 	}
 	c.buf = append(c.buf, '}')
+	c.spill()
+}
+
+// finding is the form of a finding, of which a decision has dozens: field by field, without reflection.
+func (c *canon) finding(f *stemma.Finding) {
+	c.buf = append(c.buf, 'F')
+	for _, s := range [...]string{
+		f.Rule, string(f.Outcome), string(f.Reason), f.Title, f.Got, f.Want, f.Detail, f.Proof, f.Fix, f.Policy, f.Where, f.Platform, string(f.Of), f.Needs, f.Waiver,
+	} {
+		c.text('s', s)
+	}
+	advisory := uint64(0)
+	if f.Advisory {
+		advisory = 1
+	}
+	c.number('b', advisory)
+	c.number('l', uint64(len(f.Items)))
+	for _, s := range f.Items {
+		c.text('s', s)
+		c.spill()
+	}
+	c.number('l', uint64(len(f.Cites)))
+	for _, d := range f.Cites {
+		c.text('s', string(d))
+		c.spill()
+	}
 	c.spill()
 }
 

@@ -2,9 +2,12 @@ package policy
 
 import (
 	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
+
+	"stemma"
 )
 
 // What is sealed has one canonical form: values that mean the same have the same sum, and nothing moves between fields,
@@ -100,5 +103,34 @@ func TestCanonicalForm(t *testing.T) {
 			t.Errorf("%.200v and %.200v have one sum", other, o)
 		}
 		seen[s] = o
+	}
+}
+
+// Every field of a finding is sealed.
+func TestSealedFinding(t *testing.T) {
+	sum := func(f stemma.Finding) string {
+		c := new(sealer).canon()
+		c.all(&f)
+		s := c.sum()
+		return string(s[:])
+	}
+	seen := map[string]string{sum(stemma.Finding{}): "none"}
+	f := reflect.TypeFor[stemma.Finding]()
+	for i := range f.NumField() {
+		var one stemma.Finding
+		switch v := reflect.ValueOf(&one).Elem().Field(i); v.Kind() {
+		case reflect.String:
+			v.SetString("x")
+		case reflect.Bool:
+			v.SetBool(true)
+		case reflect.Slice:
+			v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		default:
+			t.Fatalf("%s is a %s", f.Field(i).Name, v.Kind())
+		}
+		if other, ok := seen[sum(one)]; ok {
+			t.Errorf("%s is sealed no other than %s", f.Field(i).Name, other)
+		}
+		seen[sum(one)] = f.Field(i).Name
 	}
 }
