@@ -198,6 +198,20 @@ func (a *app) verifier(ctx context.Context, f *collecting, set *policy.Set) (*ve
 	return v, nil
 }
 
+// consulting builds a Verifier that may know policies, and judges nothing by them.
+func (a *app) consulting(ctx context.Context, f *collecting, policies []string) (files []policyFile, set *policy.Set, v *verify.Verifier, err error) {
+	if len(policies) > 0 {
+		if files, err = a.findPolicies(ctx, f, policies); err == nil {
+			set, f.signed, err = loaded(files)
+		}
+		if err != nil {
+			return nil, nil, nil, err
+		}
+	}
+	v, err = a.verifier(ctx, f, set)
+	return files, set, v, err
+}
+
 func (f *collecting) request(image string) verify.Request {
 	r := verify.Request{Image: image, Name: f.name, Evidence: f.files, Index: f.index, Also: f.also, Sources: f.sources}
 	r.Situation = f.scope

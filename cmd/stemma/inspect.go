@@ -43,18 +43,7 @@ each place answered.`,
 					return err
 				}
 			}
-			var set *policy.Set
-			var files []policyFile
-			if len(policies) > 0 {
-				var err error
-				if files, err = a.findPolicies(c.Context(), &flags, policies); err == nil {
-					set, flags.signed, err = loaded(files)
-				}
-				if err != nil {
-					return err
-				}
-			}
-			v, err := a.verifier(c.Context(), &flags, set)
+			files, set, v, err := a.consulting(c.Context(), &flags, policies)
 			if err != nil {
 				return err
 			}
@@ -185,12 +174,7 @@ func (a *app) printPieces(p palette, e *stemma.Evidence) {
 		fmt.Fprintln(a.stdout, "  "+p.yellow("no evidence that verifies")+": nothing that says how this image was made")
 		return
 	}
-	table(a.stdout, "  ", rows, func(r, _ int, s string) string {
-		if r == 0 {
-			return p.dim(s)
-		}
-		return s
-	})
+	table(a.stdout, "  ", rows, p.heading)
 }
 
 func modes(pr *stemma.Provenance) []string {

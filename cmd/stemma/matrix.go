@@ -153,12 +153,7 @@ func (a *app) printAttached(p palette, e *stemma.Evidence) {
 		return
 	}
 	fmt.Fprintln(a.stdout)
-	table(a.stdout, "  ", rows, func(r, _ int, s string) string {
-		if r == 0 {
-			return p.dim(s)
-		}
-		return s
-	})
+	table(a.stdout, "  ", rows, p.heading)
 }
 
 // printPlaces says where was looked and what each place answered, one line for each manifest and repository.

@@ -39,6 +39,14 @@ func (p palette) yellow(s string) string { return p.paint("33;1", s) }
 func (p palette) bold(s string) string   { return p.paint("1", s) }
 func (p palette) dim(s string) string    { return p.paint("2", s) }
 
+// heading paints the first row of a table.
+func (p palette) heading(row, _ int, s string) string {
+	if row == 0 {
+		return p.dim(s)
+	}
+	return s
+}
+
 // clean makes text from evidence safe to print.
 func clean(s string) string { return stemma.Printable(s, 400) }
 

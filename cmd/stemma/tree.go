@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"stemma"
-	"stemma/policy"
 )
 
 func (a *app) treeCommand() *cobra.Command {
@@ -45,17 +44,7 @@ hint until its layers are shown to be the lowest of the image, blob by blob or b
 			if err := flags.prepare(); err != nil {
 				return err
 			}
-			var set *policy.Set
-			if len(policies) > 0 {
-				files, err := a.findPolicies(c.Context(), &flags, policies)
-				if err == nil {
-					set, flags.signed, err = loaded(files)
-				}
-				if err != nil {
-					return err
-				}
-			}
-			v, err := a.verifier(c.Context(), &flags, set)
+			_, set, v, err := a.consulting(c.Context(), &flags, policies)
 			if err != nil {
 				return err
 			}
@@ -401,12 +390,7 @@ func (a *app) printSignals(p palette, e *stemma.Evidence, verbose bool) {
 		return
 	}
 	fmt.Fprintln(a.stdout)
-	table(a.stdout, "    ", rows, func(r, _ int, s string) string {
-		if r == 0 {
-			return p.dim(s)
-		}
-		return s
-	})
+	table(a.stdout, "    ", rows, p.heading)
 }
 
 // printStages shows the images of which the builds used something.
@@ -440,12 +424,7 @@ func (a *app) printStages(p palette, e *stemma.Evidence) {
 		return
 	}
 	fmt.Fprintln(a.stdout)
-	table(a.stdout, "    ", rows, func(r, _ int, s string) string {
-		if r == 0 {
-			return p.dim(s)
-		}
-		return s
-	})
+	table(a.stdout, "    ", rows, p.heading)
 }
 
 // sized is a size for people.
