@@ -45,7 +45,11 @@ func splitRepository(uri string) (host, path, revision string, err error) {
 		if c >= 0x7f {
 			return fail("a character that is not ASCII")
 		}
-		if c <= ' ' || strings.IndexByte("%\\?\"<>^`{|}", c) >= 0 {
+		switch c {
+		case '%', '\\', '?', '"', '<', '>', '^', '`', '{', '|', '}':
+			return fail(fmt.Sprintf("character %q is not taken", rune(c)))
+		}
+		if c <= ' ' {
 			return fail(fmt.Sprintf("character %q is not taken", rune(c)))
 		}
 	}
@@ -146,9 +150,13 @@ func IsHost(s string) bool {
 		return false
 	}
 	for l := range strings.SplitSeq(s, ".") {
-		if l == "" || len(l) > 63 || l[0] == '-' || l[len(l)-1] == '-' || strings.HasPrefix(l, "xn--") ||
-			strings.Trim(l, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+		if l == "" || len(l) > 63 || l[0] == '-' || l[len(l)-1] == '-' || strings.HasPrefix(l, "xn--") {
 			return false
+		}
+		for i := range len(l) {
+			if c := l[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
+				return false
+			}
 		}
 	}
 	return true
@@ -170,7 +178,7 @@ func canonicalPath(host, path string) (string, error) {
 			return "", errors.New("empty path segment")
 		}
 		for i := range len(s) {
-			if c := s[i]; !isAlphanumeric(c) && strings.IndexByte("-._~+", c) < 0 {
+			if c := s[i]; !isAlphanumeric(c) && c != '-' && c != '.' && c != '_' && c != '~' && c != '+' {
 				return "", fmt.Errorf("character %q is not taken in a path", rune(c))
 			}
 		}

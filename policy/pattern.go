@@ -113,9 +113,18 @@ func matchable(name string) bool {
 // notCanonical reports a component that no canonical name has. A wildcard must not stand for it: an empty or relative
 // one would make the name mean another place, and a line break one that looks alike.
 func notCanonical(component string) bool {
-	return component == "" || component == "." || component == ".." || strings.ContainsFunc(component, func(r rune) bool {
-		return unicode.IsSpace(r) || !unicode.IsGraphic(r)
-	})
+	if component == "" || component == "." || component == ".." {
+		return true
+	}
+	for i := range len(component) {
+		switch c := component[i]; {
+		case c >= utf8.RuneSelf:
+			return strings.ContainsFunc(component[i:], func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsGraphic(r) })
+		case c <= ' ' || c == 0x7f:
+			return true
+		}
+	}
+	return false
 }
 
 // Bounds of a pattern.

@@ -294,8 +294,16 @@ func (c *canon) object(v reflect.Value) {
 		return
 	}
 	if v.CanAddr() {
-		if f, ok := v.Addr().Interface().(*stemma.Finding); ok {
+		switch f := v.Addr().Interface().(type) {
+		case *stemma.Finding:
 			c.finding(f)
+			return
+		case *stemma.Claim:
+			c.said(&f.Said)
+			c.number('l', uint64(len(f.Others)))
+			for i := range f.Others {
+				c.said(&f.Others[i])
+			}
 			return
 		}
 	}
@@ -350,6 +358,12 @@ func (c *canon) finding(f *stemma.Finding) {
 		c.spill()
 	}
 	c.spill()
+}
+
+func (c *canon) said(s *stemma.Said) {
+	c.text('s', s.Value)
+	c.text('s', string(s.By))
+	c.text('s', s.Where)
 }
 
 // layout lists the fields of a type of structs that have a canonical form.
