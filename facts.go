@@ -14,6 +14,7 @@ import (
 type Facts struct {
 	Image        ImageFacts        `json:"image"`
 	Platforms    []ImageFacts      `json:"platforms"` // what an index lists and runs; of an image that is none, itself
+	Base         []BaseFacts       `json:"base"`      // what the image, or each platform of it, stands on, step by step down to where that ends
 	Attestations []AttestedFacts   `json:"attestations"`
 	Provenance   []ProvenanceFacts `json:"provenance"`
 	SBOMs        []SBOMFacts       `json:"sboms"`
@@ -38,6 +39,35 @@ type ImageFacts struct {
 	OS           string `json:"os,omitempty"`
 	Architecture string `json:"architecture,omitempty"`
 	Variant      string `json:"variant,omitempty"`
+}
+
+// BaseFacts is one step down: what an image stands on, or that it is not known to stand on anything.
+type BaseFacts struct {
+	Platform  string      `json:"platform,omitempty"` // of the image itself: linux/amd64
+	Depth     int         `json:"depth"`              // 1: what the image itself stands on
+	Image     *ImageFacts `json:"image,omitempty"`    // absent where nothing is known to be underneath
+	Grade     BaseGrade   `json:"grade"`
+	Layers    int         `json:"layers"`            // so many of the lowest layers are its
+	By        string      `json:"by,omitempty"`      // who names it: a signer
+	Changes   []Change    `json:"changes"`           // what is changed of its settings
+	Inherited []string    `json:"inherited"`         // labels that the image above has from it
+	Files     int         `json:"files,omitempty"`   // of it that are replaced or deleted, where that was looked at
+	Newest    Digest      `json:"newest,omitempty"`  // to what its tag leads, where that was looked at
+	Stopped   string      `json:"stopped,omitempty"` // why what is underneath was not looked at
+}
+
+// NewBaseFacts describes one step down.
+func NewBaseFacts(platform string, depth int, l *Lineage) BaseFacts {
+	f := BaseFacts{
+		Platform: platform, Depth: depth, Grade: l.Grade, Layers: l.Layers, By: l.By, Changes: l.Changes, Inherited: l.Inherited, Files: l.Files, Stopped: l.Stopped,
+	}
+	if l.Base != (Image{}) {
+		f.Image = &ImageFacts{Repository: l.Base.Repository, Digest: l.Base.Digest, Tag: l.Base.Tag}
+	}
+	if l.Tagged != nil {
+		f.Newest = l.Tagged.Digest
+	}
+	return f
 }
 
 // SignerFacts is a verified identity.

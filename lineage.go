@@ -95,6 +95,7 @@ type Signal struct {
 	Bundle  Digest        `json:"bundle,omitempty"` // the Attestation or Unsigned
 	Where   string        `json:"where,omitempty"`
 	Outcome SignalOutcome `json:"outcome"`
+	Reason  Reason        `json:"reason,omitempty"` // of what could not be read: why not; none where it is not there
 	Detail  string        `json:"detail,omitempty"`
 }
 
@@ -156,6 +157,11 @@ type Overwrite struct {
 	Layer   int    `json:"layer"`           // from 1 at the bottom: the one that replaces or deletes it
 }
 
+// FileClasses are the classes of Overwrite, the gravest first, without that of any other file.
+func FileClasses() []string {
+	return []string{"loader", "certificates", "packages", "accounts", "executable"}
+}
+
 // Lineage is what one image stands on, how that is known, and all that was said of it.
 type Lineage struct {
 	Grade   BaseGrade `json:"grade"`
@@ -166,6 +172,8 @@ type Lineage struct {
 	By      string    `json:"by,omitempty"`     // who names it: a signer
 	Bundle  Digest    `json:"bundle,omitempty"` // where
 	Why     string    `json:"why,omitempty"`    // it is no better
+	Reason  Reason    `json:"reason,omitempty"` // where something could not be looked at: why not
+	Steps   bool      `json:"steps,omitempty"`  // somebody whose word counts tells the steps of the build
 	Signals []Signal  `json:"signals,omitempty"`
 	// Changes are what the image changes of the config of its base; Inherited are labels that it has from there, and so does
 	// not say of itself.
@@ -173,21 +181,37 @@ type Lineage struct {
 	Inherited []string `json:"inherited,omitempty"`
 	// Overwrites are files of the base that layers above replace or delete; nil where that was not asked for, and no more
 	// than are shown. FilesWhy says why it could not be seen.
-	Overwrites []Overwrite `json:"overwrites,omitempty"`
-	Files      int         `json:"files,omitempty"` // how many there are
-	FilesWhy   string      `json:"filesWhy,omitempty"`
+	Overwrites  []Overwrite    `json:"overwrites,omitempty"`
+	Files       int            `json:"files,omitempty"`     // how many there are
+	FilesBy     map[string]int `json:"filesBy,omitempty"`   // of each class
+	FilesRead   bool           `json:"filesRead,omitempty"` // they were compared
+	FilesWhy    string         `json:"filesWhy,omitempty"`
+	FilesReason Reason         `json:"filesReason,omitempty"`
+	// Tagged is to what the tag leads by which the base was named; nil without a tag, or where it was not asked.
+	Tagged *Tagged `json:"tagged,omitempty"`
 	// Evidence is what was found about the base, with what that stands on; nil when there is none, or when it was not
 	// looked at, which Stopped says.
 	Evidence *Evidence `json:"evidence,omitempty"`
 	Stopped  string    `json:"stopped,omitempty"`
 	// Stages are images of which the build used something that is not what the result stands on.
-	Stages []Stage `json:"stages,omitempty"`
+	Stages     []Stage `json:"stages,omitempty"`
+	MoreStages bool    `json:"moreStages,omitempty"` // there are more, which were not looked at
+}
+
+// Tagged is to what a tag led when it was looked at.
+type Tagged struct {
+	Tag    string `json:"tag"`
+	Digest Digest `json:"digest,omitempty"` // of an image or an index
+	Why    string `json:"why,omitempty"`    // it is not known
+	Reason Reason `json:"reason,omitempty"`
 }
 
 // Stage is an image of which a build used something: what compiled the program that lies in the layers, above all.
 type Stage struct {
-	Image    Image     `json:"image"`              // as it is named; Digest may be that of an index
-	By       string    `json:"by,omitempty"`       // who names it: a signer, or nobody
-	Evidence *Evidence `json:"evidence,omitempty"` // about it, without what it stands on
-	Why      string    `json:"why,omitempty"`      // there is none
+	Image    Image         `json:"image"`              // as it is named; Digest may be that of an index
+	By       string        `json:"by,omitempty"`       // who names it: a signer, or nobody
+	Binding  SignalBinding `json:"binding"`            // what stands behind that
+	Evidence *Evidence     `json:"evidence,omitempty"` // about it, without what it stands on
+	Why      string        `json:"why,omitempty"`      // there is none
+	Reason   Reason        `json:"reason,omitempty"`   // where it could not be looked at
 }

@@ -90,6 +90,13 @@ const (
 	ReasonAlternatives    Reason = "alternatives"     // none of the alternatives is met
 	ReasonRule            Reason = "rule"             // a rule of the policy's own does not hold
 	ReasonTag             Reason = "tag"              // asked for by a tag, which can be moved
+	ReasonBaseMismatch    Reason = "base-mismatch"    // the base that is named is not underneath, or two are named
+	ReasonBaseProof       Reason = "base-proof"       // known less well than required
+	ReasonBaseEnd         Reason = "base-end"         // the chain of bases ends where it may not
+	ReasonBasePolicy      Reason = "base-policy"      // an image underneath does not meet its policy
+	ReasonOverwritten     Reason = "overwritten"      // files of a base are replaced or deleted
+	ReasonSetting         Reason = "setting"          // a setting of a base is changed
+	ReasonOutdated        Reason = "outdated"         // there is a newer build
 	ReasonBinding         Reason = "binding"          // about a member of the image's family that the policy does not accept
 )
 
@@ -120,7 +127,8 @@ func (r Reason) Class() Class {
 		ReasonTrustDomain, ReasonTrigger, ReasonRunner, ReasonFormat, ReasonLevel, ReasonAge, ReasonRepository,
 		ReasonRef, ReasonSaidBy, ReasonContradiction, ReasonDisagreement, ReasonThreshold, ReasonSigner, ReasonPlatform, ReasonBinding,
 		ReasonExpected, ReasonDistrusted, ReasonTask, ReasonInput, ReasonUnpinned, ReasonUndeclared, ReasonParameter, ReasonNetwork,
-		ReasonInconsistent, ReasonElements, ReasonVulnerable, ReasonValue, ReasonExpired, ReasonAlternatives, ReasonTag, ReasonRule:
+		ReasonInconsistent, ReasonElements, ReasonVulnerable, ReasonValue, ReasonExpired, ReasonAlternatives, ReasonTag, ReasonRule,
+		ReasonBaseMismatch, ReasonBaseProof, ReasonBaseEnd, ReasonBasePolicy, ReasonOverwritten, ReasonSetting, ReasonOutdated:
 		return Mismatch
 	}
 	return CouldNotCheck

@@ -117,6 +117,11 @@ func (p *loaded) by() []string {
 		for _, a := range s.Attestations {
 			by = append(by, a.By.Of...)
 		}
+		if s.Base != nil {
+			for _, names := range s.Base.names() {
+				by = append(by, names...)
+			}
+		}
 	}
 	slices.Sort(by)
 	return slices.Compact(by)

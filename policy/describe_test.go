@@ -22,7 +22,7 @@ func TestSummaryOfAlternatives(t *testing.T) {
 		t.Errorf("alternatives (-want +got):\n%s", diff)
 	}
 	// What one alternative asks for is neither required nor left out.
-	if got := strings.Join(got.NotRequired, " "); got != "inputs sbom vulnerabilities attestations" {
+	if got := strings.Join(got.NotRequired, " "); got != "inputs sbom vulnerabilities attestations base" {
 		t.Errorf("not required: %s", got)
 	}
 	// Blocks of the policy itself stand once.
@@ -30,7 +30,7 @@ func TestSummaryOfAlternatives(t *testing.T) {
 	if diff := cmp.Diff([]string{"image.platform", "vulnerabilities.scanned", "vulnerabilities.none", "policy.alternative"}, got.Rules); diff != "" {
 		t.Errorf("required of all (-want +got):\n%s", diff)
 	}
-	if strings.Join(got.Alternatives[1].Rules, " ") != "image.authentic signature.by" || strings.Join(got.NotRequired, " ") != "inputs sbom attestations" {
+	if strings.Join(got.Alternatives[1].Rules, " ") != "image.authentic signature.by" || strings.Join(got.NotRequired, " ") != "inputs sbom attestations base" {
 		t.Errorf("%+v", got)
 	}
 

@@ -194,6 +194,7 @@ type Spec struct {
 	Inputs      *Inputs            `yaml:"inputs"`      // what may have gone into it; read from the provenance
 	SBOM        *BOM               `yaml:"sbom"`        // a software bill of materials is required
 
+	Base              *Base            `yaml:"base"`              // what it stands on, and what that stands on
 	Vulnerabilities   *Vulnerabilities `yaml:"vulnerabilities"`   // a scan is required, and what it may not find
 	Attestations      []Attested       `yaml:"attestations"`      // further attestations are required
 	AllowDisagreement []Disagreement   `yaml:"allowDisagreement"` // conflicts between valid provenance that are put up with; none by default

@@ -41,7 +41,7 @@ func Evaluate(set *Set, evidence *stemma.Evidence, situation stemma.Situation) *
 		var missing []string
 		first := len(d.Findings)
 		for _, t := range targets {
-			j := &judgement{set: &set.spec, expressions: set.environment, policy: p, spec: &p.spec, top: evidence, target: t, at: situation, vars: vars, waived: waived[p.name]}
+			j := &judgement{of: set, set: &set.spec, expressions: set.environment, policy: p, spec: &p.spec, top: evidence, target: t, at: situation, vars: vars, waived: waived[p.name]}
 			said := j.judge()
 			if d.Findings == nil {
 				d.Findings = said.findings // nobody else has them
@@ -543,6 +543,9 @@ func (s *Spec) notRequired() []string {
 	}
 	if len(s.Attestations) == 0 {
 		out = append(out, "attestations")
+	}
+	if s.Base == nil {
+		out = append(out, "base")
 	}
 	return out
 }

@@ -35,6 +35,9 @@ func (j *judgement) facts() *stemma.Facts {
 	if len(f.Platforms) == 0 {
 		f.Platforms = []stemma.ImageFacts{f.Image}
 	}
+	if j.policy.onBase {
+		f.Base = j.baseFacts()
+	}
 	for _, c := range j.candidates {
 		if c.accepted() {
 			level, _ := j.level(c)
@@ -50,6 +53,21 @@ func (j *judgement) facts() *stemma.Facts {
 	}
 	ordered(f)
 	return f
+}
+
+// baseFacts are all steps down, and what is known where they end.
+func (j *judgement) baseFacts() []stemma.BaseFacts {
+	out := []stemma.BaseFacts{}
+	for _, c := range j.chains() {
+		platform := c.of.Platform.String()
+		for _, s := range c.steps {
+			out = append(out, stemma.NewBaseFacts(platform, s.depth, s.lineage))
+		}
+		if n := len(c.steps); (n == 0 || c.last != c.steps[n-1].lineage) && c.open.outcome != stemma.Unknown {
+			out = append(out, stemma.NewBaseFacts(platform, n+1, c.last))
+		}
+	}
+	return out
 }
 
 // ordered makes facts the same in whatever order evidence was found.
@@ -178,6 +196,7 @@ func (s *Set) FactsOf(e *stemma.Evidence, at stemma.Situation) *stemma.Facts {
 	if len(f.Platforms) == 0 {
 		f.Platforms = append(f.Platforms, f.Image)
 	}
+	f.Base = (&judgement{set: &SetSpec{}, spec: &Spec{}, top: e, target: target{evidence: e}, evidence: e, at: at}).baseFacts()
 	for i := range e.Attestations {
 		a := &e.Attestations[i]
 		by := s.names(a, e, at)
@@ -208,9 +227,35 @@ func (s *Set) FactsOf(e *stemma.Evidence, at stemma.Situation) *stemma.Facts {
 	return f
 }
 
-// Trusts says of which attestations about an image the policies that are about it name the signer.
+// Trusts says of which attestations about an image the policies that are about it take the word. Of provenance, where they
+// ask for it, it is that of the builders that they name for it; of all else, that of whom they name.
 func (s *Set) Trusts(e *stemma.Evidence, at stemma.Situation) func(*stemma.Attestation) bool {
-	return func(a *stemma.Attestation) bool { return len(s.names(a, e, at)) > 0 }
+	asked, accepted := false, map[stemma.Digest]bool{}
+	for _, p := range s.policies {
+		_, vars, ok := p.matches(e.Image.Repository, at)
+		if !ok {
+			continue
+		}
+		for _, q := range append([]*loaded{p}, p.alternatives...) {
+			if q.spec.Provenance == nil {
+				continue
+			}
+			asked = true
+			j := judgement{of: s, set: &s.spec, policy: q, spec: &q.spec, top: e, target: target{evidence: e}, evidence: e, at: at, vars: vars}
+			j.collect(nil)
+			for _, c := range j.candidates {
+				if c.accepted() {
+					accepted[c.attestation.Bundle] = true
+				}
+			}
+		}
+	}
+	return func(a *stemma.Attestation) bool {
+		if asked && slices.ContainsFunc(e.Provenance, func(p stemma.Provenance) bool { return p.Bundle == a.Bundle }) && !a.Signature {
+			return accepted[a.Bundle]
+		}
+		return len(s.names(a, e, at)) > 0
+	}
 }
 
 // names lists what the policies about an image call the first signer of an attestation.

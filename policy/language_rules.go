@@ -10,7 +10,7 @@ import (
 // policy names, and no other: a stranger can make it neither pass nor fail.
 type Custom struct {
 	ID       string     `yaml:"id,required"`      // own name, with a dot: acme.no-debug-build
-	For      ForEach    `yaml:"for"`              // kind of evidence of which each accepted piece must meet it, as it: provenance, attestations, sboms, scans, signers or platforms; none at all fails. Without it the expression is about the image as a whole
+	For      ForEach    `yaml:"for"`              // kind of evidence of which each accepted piece must meet it, as it: provenance, attestations, sboms, scans, signers, platforms or base (each image underneath); none at all fails. Without it the expression is about the image as a whole
 	Require  Expression `yaml:"require,required"` // expression that must be true
 	Why      string     `yaml:"why,required"`     // what could happen without it, printed in every denial
 	Fix      string     `yaml:"fix"`              // what the reader can do
@@ -44,8 +44,9 @@ const (
 	ForScans        ForEach = "scans"
 	ForSigners      ForEach = "signers"
 	ForPlatforms    ForEach = "platforms"
+	ForBase         ForEach = "base"
 )
 
 func (ForEach) choices() []string {
-	return []string{string(ForProvenance), string(ForAttestations), string(ForSBOMs), string(ForScans), string(ForSigners), string(ForPlatforms)}
+	return []string{string(ForProvenance), string(ForAttestations), string(ForSBOMs), string(ForScans), string(ForSigners), string(ForPlatforms), string(ForBase)}
 }

@@ -67,6 +67,7 @@ type loaded struct {
 	of       stemma.Digest // of the file
 	distrust []*distrusted
 	tags     Tags   // of the PolicySet
+	onBase   bool   // an expression of it looks at what the image stands on
 	rules    []Rule // of its own
 	required []Rule // all in force, whatever the situation
 
@@ -276,7 +277,9 @@ func (l *loader) finish(files []File) {
 	for _, p := range l.set.policies {
 		e := entry{KindPolicy, p.name, canonical(reflect.ValueOf(p.spec))}
 		p.id = digest(e)
+		p.onBase = p.looksAtBase()
 		for _, q := range append([]*loaded{p}, p.alternatives...) {
+			q.onBase = p.onBase
 			q.id, q.required = p.id, slices.DeleteFunc(append(Rules(), q.rules...), func(r Rule) bool { return !r.inForce(q) })
 		}
 		all = append(all, e)
@@ -444,6 +447,7 @@ func (c *checker) blocks(s *Set, p *loaded) {
 		c.source(p)
 	}
 	c.inputs(p)
+	c.base(s, p)
 	c.bom(p)
 	c.attested(s, p)
 }

@@ -134,7 +134,35 @@ func (c *checker) alternates(list []Alternate) {
 // of the set that fits says it, once: what it says is not mapped again. A mirror whose answer would not be the canonical
 // name of a repository does not apply. Without one the repository is what it is called.
 func (s *Set) Canonical(repository string) (canonical string, mirrored bool) {
-	for _, m := range s.spec.Mirrors {
+	return s.spec.canonical(repository)
+}
+
+// below lists the policies with a base block by which a chain may be judged: the policy itself, and those that it names.
+func (s *Set) below(p *loaded, known []*loaded) []*loaded {
+	if p.spec.Base == nil || slices.Contains(known, p) {
+		return known
+	}
+	known = append(known, p)
+	for _, name := range p.spec.Base.policies() {
+		for _, q := range s.policies {
+			if q.name == name && q.namespace == "" {
+				known = s.below(q, known)
+			}
+		}
+	}
+	return known
+}
+
+// called is the canonical name of a repository, which may be that of a mirror.
+func (s *SetSpec) called(repository string) string {
+	if name, mirrored := s.canonical(repository); mirrored {
+		return name
+	}
+	return repository
+}
+
+func (s *SetSpec) canonical(repository string) (canonical string, mirrored bool) {
+	for _, m := range s.Mirrors {
 		vars, ok := m.From.match(repository, nil)
 		if !ok {
 			continue
@@ -305,6 +333,9 @@ type Needs struct {
 	// Unsigned: statements that nobody signed, and attached files. Statements in a manifest that is signed as a whole are
 	// not of them: they are always needed.
 	Unsigned bool
+	// Base: what the image stands on, and so down. Files, with it: the files of bases that layers above replace or delete.
+	// Tags, with it: to what the tags lead by which bases were named.
+	Base, Files, Tags bool
 }
 
 // Needs states what the set can read of an image of a repository, by its canonical name. Evidence outside of it changes
@@ -322,6 +353,19 @@ func (s *Set) Needs(repository string, situation stemma.Situation) Needs {
 	}
 	mode, list := s.spec.Platforms.wanted(situation)
 	n := Needs{Indexes: true, Children: mode != platformsIndex || len(list) > 0 || s.lookAtPlatforms()}
+	for _, p := range s.policies {
+		if _, _, ok := p.matches(repository, situation); !ok {
+			continue
+		}
+		n.Base = n.Base || p.spec.Base != nil || p.onBase
+		for _, q := range s.below(p, nil) {
+			n.Files, n.Tags = n.Files || len(q.spec.Base.DenyOverwrite) > 0, n.Tags || q.spec.Base.Newer != ""
+		}
+	}
+	if n.Base {
+		// Which provenance the image's digest covers, and what it stands on, is told by statements that nobody signed, too.
+		n.Children, n.Unsigned = true, true
+	}
 	for _, w := range list {
 		if w.platform == (stemma.Platform{}) {
 			// It makes no sense, so nothing is of it, and image.platform says so.

@@ -41,7 +41,7 @@ func Rules() []Rule {
 		provenanceFormat(), provenanceLevel(), provenanceAge(), provenanceConsistent(), provenanceAgreement(), provenanceRun(), provenanceBuilders(), provenanceWhole(),
 		sourceRepository(), sourceIdentity(), sourceRef(),
 	}
-	return slices.Concat(rules, expectRules(), inputRules(), bomRules(), approvalRules())
+	return slices.Concat(rules, expectRules(), inputRules(), bomRules(), baseRules(), approvalRules())
 }
 
 // UnmatchedRule is the rule of the set itself: an image needs a policy.
@@ -81,6 +81,7 @@ func pass(got string, cites ...stemma.Digest) result {
 
 // judgement is one policy applied to one image, or to one platform of it.
 type judgement struct {
+	of          *Set
 	set         *SetSpec
 	expressions *expression.Environment
 	policy      *loaded
@@ -100,6 +101,8 @@ type judgement struct {
 	cells       []*result // of the rules that judge each provenance, over all candidates
 	each        []string  // ids of those rules, in the same order
 	waived      []string  // ids of rules that are waived for the image
+	ground      []chain   // what the target stands on
+	nested      int       // images above, of one that is judged as a base
 }
 
 // candidate is an authenticated provenance about this very image, judged as the work of one builder. A signer that fits

@@ -181,7 +181,7 @@ func (j *judgement) own(r *Custom, path string) result {
 // asSeen is a Pass that more evidence could take away, where some could not be looked at: reported, and not counted. Anyone
 // who can make a place fail could otherwise stop deploys, or have what speaks against an image overlooked.
 func (j *judgement) asSeen(r *Custom, out result, path string) result {
-	if out.outcome != stemma.Pass || r.Require.program.Grows || r.For == ForPlatforms {
+	if out.outcome != stemma.Pass || r.Require.program.Grows || r.For == ForPlatforms || r.For == ForBase {
 		return out
 	}
 	u := j.unseen(r.For.absent(), r.Require.Text, path)
@@ -199,6 +199,8 @@ func (f ForEach) one() string {
 		return "provenance"
 	case ForSBOMs:
 		return "SBOM"
+	case ForBase:
+		return "step down"
 	}
 	return strings.TrimSuffix(string(f), "s")
 }
@@ -217,6 +219,15 @@ func (j *judgement) holds(e *Expression, it any, path string) result {
 			r.outcome, r.reason, r.got, r.detail = stemma.Unknown, u.Reason, "", u.Place+": "+u.Detail
 			r.fix = remedy(u.Reason)
 			return r
+		}
+	}
+	if _, element := it.(*stemma.BaseFacts); element || e.program.Base {
+		for _, c := range j.chains() {
+			if c.open.outcome == stemma.Unknown {
+				r.outcome, r.reason, r.got, r.detail = stemma.Unknown, c.open.reason, "", c.open.detail
+				r.fix = remedy(r.reason)
+				return r
+			}
 		}
 	}
 	switch {
@@ -293,6 +304,15 @@ func (j *judgement) pieces(kind ForEach) (all []element, absent stemma.Reason) {
 			s := &f.Signers[i]
 			all = append(all, element{s, cmp.Or(s.Subject, s.KeyID), ""})
 		}
+	case ForBase:
+		for i := range f.Base {
+			b := &f.Base[i]
+			name := "nothing"
+			if b.Image != nil {
+				name = b.Image.Repository + "@" + b.Image.Digest.Short()
+			}
+			all = append(all, element{b, fmt.Sprintf("%s, %s at depth %d", name, b.Grade, b.Depth), ""})
+		}
 	case ForPlatforms:
 		for i := range f.Platforms {
 			p := &f.Platforms[i]
@@ -313,6 +333,8 @@ func (f ForEach) absent() stemma.Reason {
 		return stemma.ReasonNoEvidence
 	case ForPlatforms:
 		return stemma.ReasonPlatform
+	case ForBase:
+		return stemma.ReasonBaseEnd
 	}
 	return stemma.ReasonNoAttestation
 }
@@ -331,4 +353,13 @@ func (s *Set) lookAtPlatforms() bool {
 // ofPlatforms reports whether an expression may look at what an index lists.
 func (e *Expression) ofPlatforms(kind ForEach) bool {
 	return kind == ForPlatforms || strings.Contains(e.Text, "platforms")
+}
+
+// looksAtBase reports whether an expression of the policy looks at what the image stands on.
+func (p *loaded) looksAtBase() bool {
+	of := func(spec *Spec) bool {
+		return slices.ContainsFunc(spec.Rules, func(r Custom) bool { return r.For == ForBase || r.Require.program.Base }) ||
+			slices.ContainsFunc(spec.Attestations, func(a Attested) bool { return a.Require.program != nil && a.Require.program.Base })
+	}
+	return of(&p.spec) || slices.ContainsFunc(p.alternatives, func(a *loaded) bool { return of(&a.spec) })
 }

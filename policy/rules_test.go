@@ -110,7 +110,7 @@ func ruleCases() []ruleCase {
 		{"source.ref", stemma.Fail, stemma.ReasonNotStated, f0Policy, many{claim(stemma.FieldRef, stemma.Claim{})}},
 		{"image.policy", stemma.Fail, stemma.ReasonNoPolicy, f0Policy, many{func(e *stemma.Evidence) { e.Image.Repository = "" }}},
 	}
-	cases = slices.Concat(cases, blockRuleCases(), expectRuleCases(), inputRuleCases(), bomRuleCases(), approvalRuleCases())
+	cases = slices.Concat(cases, blockRuleCases(), expectRuleCases(), inputRuleCases(), bomRuleCases(), baseRuleCases(), approvalRuleCases())
 	both := platformsSet("[linux/amd64, linux/arm64]") + f0Policy
 	cases = append(cases,
 		ruleCase{"image.platform", stemma.Pass, "", both, many{index("linux/amd64", "linux/arm64")}},

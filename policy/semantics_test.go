@@ -338,7 +338,7 @@ func TestSummary(t *testing.T) {
 	got := load(t, change(t, f0Policy, `{service}"]}`, `{service}"], except: ["ghcr.io/acme/x"]}`)).Summary()[0]
 	got.Digest = ""
 	want := Summary{
-		Name: "app", Mode: "enforce", Images: []string{"ghcr.io/acme/{service}", "except ghcr.io/acme/x"}, NotRequired: []string{"signature", "inputs", "sbom", "vulnerabilities", "attestations"}, Trust: []string{PublicGood},
+		Name: "app", Mode: "enforce", Images: []string{"ghcr.io/acme/{service}", "except ghcr.io/acme/x"}, NotRequired: []string{"signature", "inputs", "sbom", "vulnerabilities", "attestations", "base"}, Trust: []string{PublicGood},
 		Rules: []string{
 			"image.authentic", "image.platform", "provenance.present", "builder.approved", "builder.trigger", "builder.runner", "provenance.format", "provenance.level",
 			"provenance.age", "provenance.consistent", "provenance.agreement", "provenance.run", "provenance.builders", "provenance.whole", "source.repository", "source.ref",

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,16 +31,24 @@ func (v *Verifier) Tree(ctx context.Context, r Request) (evidence *stemma.Eviden
 	if err != nil {
 		return nil, err
 	}
+	if err := v.walk(ctx, r, evidence); err != nil {
+		return nil, err
+	}
+	return evidence, nil
+}
+
+// walk finds what the image of a request stands on.
+func (v *Verifier) walk(ctx context.Context, r Request, evidence *stemma.Evidence) error {
 	w := &walk{v: v, at: r.Situation, left: maxImages, seen: map[stemma.Digest]*stemma.Evidence{}, aside: map[stemma.Digest]*stemma.Evidence{}, asked: r}
 	if err := w.learn(ctx, r.Bases); err != nil {
-		return nil, err
+		return err
 	}
 	ref, err := oci.ParseReference(r.Image)
 	if err != nil {
-		return nil, translate(err)
+		return translate(err)
 	}
 	w.down(ctx, evidence, oci.Reference{Host: ref.Host, Repository: ref.Repository, Layout: ref.Layout}, nil, nil)
-	return evidence, nil
+	return nil
 }
 
 // walk goes down from one image.
@@ -56,13 +65,23 @@ type walk struct {
 // shelved is an image that was given as a known base.
 type shelved struct {
 	ref   oci.Reference
+	name  string // that was given to it, of a layout
 	stack *stemma.Stack
 }
 
 // learn reads the images that are given as known bases, each platform.
 func (w *walk) learn(ctx context.Context, bases []string) error {
-	for _, name := range bases {
-		ref, err := oci.ParseReference(name)
+	for _, text := range bases {
+		name, layout, named := strings.Cut(text, "=oci:")
+		if named {
+			text = "oci:" + layout
+			if called, err := oci.ParseReference(name); err != nil || called.Layout != "" || called.Digest != "" || called.Tag != "" {
+				return &Error{Kind: Invalid, Err: fmt.Errorf("%q is not the name of a repository", name), Hint: "write it as in the registry: ghcr.io/acme/base=oci:DIR"}
+			}
+		} else {
+			name = ""
+		}
+		ref, err := oci.ParseReference(text)
 		if err != nil {
 			return translate(err)
 		}
@@ -71,7 +90,7 @@ func (w *walk) learn(ctx context.Context, bases []string) error {
 			return translate(err)
 		}
 		for _, image := range images {
-			if err := w.shelve(ctx, image); err != nil {
+			if err := w.shelve(ctx, image, name); err != nil {
 				return translate(err)
 			}
 		}
@@ -80,7 +99,7 @@ func (w *walk) learn(ctx context.Context, bases []string) error {
 }
 
 // shelve reads the layers of one image that is given as a base, of each platform.
-func (w *walk) shelve(ctx context.Context, ref oci.Reference) error {
+func (w *walk) shelve(ctx context.Context, ref oci.Reference, name string) error {
 	found, err := w.v.client.Open(ctx, oci.Look{Ref: ref, Want: &oci.Want{Children: true}})
 	if err != nil {
 		return err
@@ -97,8 +116,8 @@ func (w *walk) shelve(ctx context.Context, ref oci.Reference) error {
 		if f != found {
 			stack.Index = found.Image.Digest
 		}
-		stack.Image.Repository = stemma.Printable(strings.TrimSuffix(nameless(ref), "@"+string(ref.Digest)), 300)
-		w.known = append(w.known, shelved{at, stack})
+		stack.Image.Repository = cmp.Or(name, stemma.Printable(strings.TrimSuffix(nameless(ref), "@"+string(ref.Digest)), 300))
+		w.known = append(w.known, shelved{at, name, stack})
 	}
 	return nil
 }
@@ -124,13 +143,10 @@ func (w *walk) down(ctx context.Context, e *stemma.Evidence, ref oci.Reference, 
 	if e.Attestation || e.Config == "" {
 		return
 	}
-	stop := func(grade stemma.BaseGrade, format string, args ...any) {
-		e.Base = &stemma.Lineage{Grade: grade, Why: fmt.Sprintf(format, args...)}
-	}
 	ref.Digest = e.Image.Digest
 	stack, err := w.v.client.Stack(ctx, ref, e.Platform)
 	if err != nil {
-		stop(stemma.BaseUnknown, "its layers could not be read: %v", err)
+		e.Base = &stemma.Lineage{Grade: stemma.BaseUnknown, Why: "its layers could not be read: " + stemma.Printable(err.Error(), 300), Reason: cmp.Or(oci.ReasonOf(err), stemma.ReasonBadAnswer)}
 		return
 	}
 	stack.Image = e.Image
@@ -143,6 +159,9 @@ func (w *walk) down(ctx context.Context, e *stemma.Evidence, ref oci.Reference, 
 	if e.Base.Grade.Based() && w.asked.Files {
 		lineage.Finder{Source: shelf{w, ref}}.Files(ctx, stack, e.Base)
 	}
+	if w.asked.tags {
+		w.tagged(ctx, e.Base)
+	}
 	w.stages(ctx, e)
 	w.further(ctx, e.Base, append(slices.Clone(path), e.Image.Digest))
 }
@@ -153,16 +172,29 @@ const maxStages = 32
 // stages looks at the images of which the build used something, as its provenance names them.
 func (w *walk) stages(ctx context.Context, e *stemma.Evidence) {
 	named := func(p *stemma.Provenance, by string) {
+		binding := stemma.BindingLoose
+		for _, s := range e.Base.Signals {
+			if s.Kind == stemma.SignalSteps && s.Bundle == p.Bundle {
+				binding = s.Binding
+			}
+		}
 		for i := range p.Inputs {
 			in := &p.Inputs[i]
-			if in.Kind != stemma.InputImage || in.Role != stemma.RoleStage || len(e.Base.Stages) >= maxStages {
+			if in.Kind != stemma.InputImage || in.Role != stemma.RoleStage {
 				continue
 			}
-			stage := stemma.Stage{Image: lineage.Named(in), By: by}
-			if slices.ContainsFunc(e.Base.Stages, func(o stemma.Stage) bool { return o.Image == stage.Image }) {
+			stage := stemma.Stage{Image: lineage.Named(in), By: by, Binding: binding}
+			if k := slices.IndexFunc(e.Base.Stages, func(o stemma.Stage) bool { return o.Image == stage.Image }); k >= 0 {
+				if e.Base.Stages[k].Binding == stemma.BindingLoose {
+					e.Base.Stages[k].Binding, e.Base.Stages[k].By = binding, by
+				}
 				continue
 			}
-			stage.Evidence, stage.Why = w.beside(ctx, stage.Image)
+			if len(e.Base.Stages) >= maxStages {
+				e.Base.MoreStages = true
+				continue
+			}
+			stage.Evidence, stage.Why, stage.Reason = w.beside(ctx, stage.Image)
 			e.Base.Stages = append(e.Base.Stages, stage)
 		}
 	}
@@ -183,29 +215,49 @@ func (w *walk) stages(ctx context.Context, e *stemma.Evidence) {
 }
 
 // beside is the evidence about an image that is no base, or why there is none.
-func (w *walk) beside(ctx context.Context, image stemma.Image) (*stemma.Evidence, string) {
+func (w *walk) beside(ctx context.Context, image stemma.Image) (e *stemma.Evidence, why string, reason stemma.Reason) {
 	if known, ok := w.aside[image.Digest]; ok {
-		return known, ""
+		return known, "", ""
 	}
 	ref, err := oci.ParseReference(image.Repository)
 	switch {
 	case err != nil || image.Digest == "" || ref.Digest != "":
-		return nil, "it is not named by repository and digest"
+		return nil, "it is not named by repository and digest", stemma.ReasonUnpinned
 	case w.left <= 0:
-		return nil, fmt.Sprintf("%d images were looked at, and no more are", maxImages)
+		return nil, fmt.Sprintf("%d images were looked at, and no more are", maxImages), stemma.ReasonTruncated
 	}
 	w.left--
 	ref.Tag, ref.Digest = "", image.Digest
-	e, err := w.v.collect(ctx, Request{Image: ref.String(), Situation: w.at, Also: w.asked.Also}, false)
+	e, err = w.v.collect(ctx, Request{Image: ref.String(), Situation: w.at, Also: w.asked.Also}, false)
 	if err != nil {
 		var failed *Error
 		if errors.As(err, &failed) {
 			err = brief(failed.Err)
 		}
-		return nil, stemma.Printable(err.Error(), 300)
+		return nil, stemma.Printable(err.Error(), 300), cmp.Or(oci.ReasonOf(err), stemma.ReasonBadAnswer)
 	}
 	w.aside[image.Digest] = e
-	return e, ""
+	return e, "", ""
+}
+
+// tagged looks at what the tag leads to by which the base was named.
+func (w *walk) tagged(ctx context.Context, l *stemma.Lineage) {
+	for _, s := range l.Signals {
+		if s.Image.Tag == "" || s.Image.Digest == "" || s.Image.Digest != l.Base.Digest && s.Image.Digest != l.Index {
+			continue
+		}
+		ref, err := oci.ParseReference(s.Image.Repository)
+		if err != nil || ref.Layout != "" || ref.Digest != "" {
+			continue
+		}
+		ref.Tag = s.Image.Tag
+		t := &stemma.Tagged{Tag: s.Image.Tag}
+		if t.Digest, err = w.v.client.Resolve(ctx, ref); err != nil {
+			t.Why, t.Reason = stemma.Printable(brief(err).Error(), 300), cmp.Or(oci.ReasonOf(err), stemma.ReasonBadAnswer)
+		}
+		l.Tagged = t
+		return
+	}
 }
 
 // further looks at the base that was found.
@@ -218,7 +270,7 @@ func (w *walk) further(ctx context.Context, l *stemma.Lineage, path []stemma.Dig
 		l.Grade, l.Why = stemma.BaseContradicted, "an image above names it as what it stands on: they go round in a circle"
 		return
 	case len(path) >= maxDepth:
-		l.Stopped = fmt.Sprintf("%d images stand on one another, and no more are looked at", maxDepth)
+		l.Stopped, l.Reason = fmt.Sprintf("%d images stand on one another, and no more are looked at", maxDepth), stemma.ReasonTruncated
 		return
 	}
 	if known, ok := w.seen[l.Base.Digest]; ok {
@@ -226,21 +278,21 @@ func (w *walk) further(ctx context.Context, l *stemma.Lineage, path []stemma.Dig
 		return
 	}
 	if w.left--; w.left < 0 {
-		l.Stopped = fmt.Sprintf("%d images were looked at, and no more are", maxImages)
+		l.Stopped, l.Reason = fmt.Sprintf("%d images were looked at, and no more are", maxImages), stemma.ReasonTruncated
 		return
 	}
-	ref, index := w.where(l)
+	ref, index, name := w.where(l)
 	if ref.Layout == "" && ref.Host == "" {
-		l.Stopped = "its repository is not known"
+		l.Stopped, l.Reason = "its repository is not known", stemma.ReasonNotStated
 		return
 	}
-	r := Request{Image: ref.String(), Situation: w.at, Also: w.asked.Also}
+	r := Request{Image: ref.String(), Name: name, Situation: w.at, Also: w.asked.Also}
 	if index != "" && ref.Layout == "" {
 		r.Index = string(index)
 	}
 	e, err := w.v.collect(ctx, r, false)
 	if err != nil {
-		l.Stopped = "it could not be looked at: " + stemma.Printable(err.Error(), 300)
+		l.Stopped, l.Reason = "it could not be looked at: "+stemma.Printable(err.Error(), 300), cmp.Or(oci.ReasonOf(err), stemma.ReasonBadAnswer)
 		return
 	}
 	w.seen[l.Base.Digest] = e
@@ -249,18 +301,18 @@ func (w *walk) further(ctx context.Context, l *stemma.Lineage, path []stemma.Dig
 }
 
 // where a base lies: where it was given, or in the repository by which it is named.
-func (w *walk) where(l *stemma.Lineage) (ref oci.Reference, index stemma.Digest) {
+func (w *walk) where(l *stemma.Lineage) (ref oci.Reference, index stemma.Digest, name string) {
 	for _, k := range w.known {
 		if k.stack.Image.Digest == l.Base.Digest {
-			return k.ref, l.Index
+			return k.ref, l.Index, k.name
 		}
 	}
 	ref, err := oci.ParseReference(l.Base.Repository)
 	if err != nil || ref.Digest != "" {
-		return oci.Reference{}, ""
+		return oci.Reference{}, "", ""
 	}
 	ref.Tag, ref.Digest = "", l.Base.Digest
-	return ref, l.Index
+	return ref, l.Index, ""
 }
 
 // shelf reads images for the search of bases.
@@ -288,12 +340,24 @@ func (s shelf) Stack(ctx context.Context, image stemma.Image, platform stemma.Pl
 	return stack, brief(err)
 }
 
+// told is an error of the registry client with why something could not be looked at.
+type told struct {
+	text   string
+	reason stemma.Reason
+}
+
+func (t *told) Error() string         { return t.text }
+func (t *told) Reason() stemma.Reason { return t.reason }
+
 // brief is an error of the registry client without what is said beside it anyway: which image was to be read, and by which
 // request.
 func brief(err error) error {
+	if err == nil {
+		return nil
+	}
 	var e *oci.Error
 	if !errors.As(err, &e) {
-		return err
+		return &told{err.Error(), oci.ReasonOf(err)}
 	}
 	text := e.Err.Error()
 	if strings.HasPrefix(text, "GET ") {
@@ -301,7 +365,7 @@ func brief(err error) error {
 			text = cause
 		}
 	}
-	return errors.New(text)
+	return &told{text, oci.ReasonOf(err)}
 }
 
 // Blob implements lineage.Source.
@@ -318,7 +382,22 @@ func (s shelf) Blob(ctx context.Context, image stemma.Image, layer stemma.Layer)
 			return nil, err
 		}
 	}
-	return s.w.v.client.Blob(ctx, ref, layer.Digest, layer.Size)
+	blob, err := s.w.v.client.Blob(ctx, ref, layer.Digest, layer.Size)
+	if err != nil {
+		return nil, brief(err)
+	}
+	return reading{blob}, nil
+}
+
+// reading is a blob whose errors say why it could not be read.
+type reading struct{ io.ReadCloser }
+
+func (r reading) Read(b []byte) (int, error) {
+	n, err := r.ReadCloser.Read(b)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = brief(err)
+	}
+	return n, err
 }
 
 // Known implements lineage.Source.

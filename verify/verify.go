@@ -50,9 +50,11 @@ type Request struct {
 	Evidence  []policy.File    // further evidence: bundles, envelopes, or lines of either
 	Also      []string         // further repositories where evidence may lie, besides those of the policy set
 	Sources   []string         // further sources of attestations: "github=acme/app", "archivista=https://archivista.example"
-	Bases     []string         // images that may be underneath, besides what is named: registry/repo[:tag][@digest] or oci:DIR[@digest]
+	Bases     []string         // images that may be underneath, besides what is named: registry/repo[:tag][@digest], or [repository=]oci:DIR[@digest]
 	Files     bool             // Tree also reads all layers, to find files of a base that layers above replace or delete
 	Situation stemma.Situation // At is filled from Config.Clock when it is zero; another time makes a decision without effect
+
+	tags bool // look at what the tags of bases lead to
 }
 
 // Result is a decision and the evidence that it rests on.
@@ -148,6 +150,12 @@ func (v *Verifier) Verify(ctx context.Context, r Request) (result *Result, err e
 	evidence, err := v.collect(ctx, r, true)
 	if err != nil {
 		return nil, err
+	}
+	if needs := v.config.Policies.Needs(evidence.Image.Repository, r.Situation); needs.Base {
+		r.Files, r.tags = r.Files || needs.Files, needs.Tags
+		if err := v.walk(ctx, r, evidence); err != nil {
+			return nil, err
+		}
 	}
 	return &Result{Decision: policy.Evaluate(v.config.Policies, evidence, r.Situation), Evidence: evidence}, nil
 }

@@ -54,7 +54,7 @@ type Environment struct {
 
 // Each lists the kinds of evidence that an expression can go through, each with the type of it.
 func Each() []string {
-	return []string{"attestations", "platforms", "provenance", "sboms", "scans", "signers"}
+	return []string{"attestations", "base", "platforms", "provenance", "sboms", "scans", "signers"}
 }
 
 // New makes an environment.
@@ -109,6 +109,8 @@ type Program struct {
 	// Grows says that an expression about the image as a whole that holds still holds when more evidence is found. Of one
 	// about each piece of evidence it is never so.
 	Grows bool
+	// Base says that it is about what the image stands on.
+	Base bool
 }
 
 // Compile reads an expression about one kind of evidence, or about the image as a whole.
@@ -142,7 +144,7 @@ func (e *Environment) Compile(text, kind string) (*Program, *Issue) {
 	if err != nil {
 		return nil, &Issue{Line: 1, Column: 1, Problem: err.Error()}
 	}
-	return &Program{e.world, program, kind == "" && grows(ast)}, nil
+	return &Program{e.world, program, kind == "" && grows(ast), reads(ast, "base")}, nil
 }
 
 // constant reports whether an expression reads nothing.

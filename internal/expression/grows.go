@@ -86,3 +86,12 @@ func (c *guardian) more(list ast.Expr) bool {
 	}
 	return c.grows(list, either)
 }
+
+// reads reports whether an expression reads a variable.
+func reads(a *cel.Ast, name string) bool {
+	found := false
+	ast.PostOrderVisit(a.NativeRep().Expr(), ast.NewExprVisitor(func(x ast.Expr) {
+		found = found || x.Kind() == ast.IdentKind && x.AsIdent() == name
+	}))
+	return found
+}

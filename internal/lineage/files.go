@@ -45,7 +45,7 @@ func (f Finder) Files(ctx context.Context, own *stemma.Stack, l *stemma.Lineage)
 	left := maxEntries
 	for i := l.Layers; i < len(own.Layers); i++ {
 		if err := f.entries(ctx, own, i, &left, func(h *tar.Header, name string) error { return a.add(h, name, i+1) }); err != nil {
-			l.FilesWhy = stemma.Printable(fmt.Sprintf("layer %d: %v", i+1, err), 300)
+			l.FilesWhy, l.FilesReason = stemma.Printable(fmt.Sprintf("layer %d: %v", i+1, err), 300), reason(err)
 			return
 		}
 	}
@@ -53,7 +53,7 @@ func (f Finder) Files(ctx context.Context, own *stemma.Stack, l *stemma.Lineage)
 	for again := false; len(a.replaced)+len(a.deleted)+len(a.opaque) > 0; again = true {
 		for i := range l.Layers {
 			if err := f.entries(ctx, own, i, &left, func(h *tar.Header, name string) error { return a.meets(h, name, found, links) }); err != nil {
-				l.FilesWhy = stemma.Printable(fmt.Sprintf("layer %d: %v", i+1, err), 300)
+				l.FilesWhy, l.FilesReason = stemma.Printable(fmt.Sprintf("layer %d: %v", i+1, err), 300), reason(err)
 				return
 			}
 		}
@@ -63,8 +63,9 @@ func (f Finder) Files(ctx context.Context, own *stemma.Stack, l *stemma.Lineage)
 		// A file that is written below a link to a directory of the base lands where the link leads: lib/ld.so in usr/lib.
 		a = a.through(links)
 	}
-	l.Files = len(found)
+	l.Files, l.FilesRead, l.FilesBy = len(found), true, map[string]int{}
 	for _, o := range found {
+		l.FilesBy[cmp.Or(o.Class, "other")]++
 		l.Overwrites = append(l.Overwrites, o)
 	}
 	slices.SortFunc(l.Overwrites, func(x, y stemma.Overwrite) int {
@@ -242,9 +243,7 @@ func (f Finder) entries(ctx context.Context, own *stemma.Stack, i int, left *int
 }
 
 // classes of files, the gravest first.
-func classes() []string {
-	return []string{"loader", "certificates", "packages", "accounts", "executable", ""}
-}
+func classes() []string { return append(stemma.FileClasses(), "") }
 
 // class says what a file is to whoever relies on the base.
 func class(h *tar.Header, name string) string {

@@ -7,6 +7,7 @@ package lineage
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -42,6 +43,24 @@ type Subject struct {
 	Trusted func(*stemma.Attestation) bool
 }
 
+// fault is an error that says why something could not be looked at. So may those of a Source, by a method Reason.
+type fault struct {
+	text   string
+	reason stemma.Reason
+}
+
+func (f *fault) Error() string         { return f.text }
+func (f *fault) Reason() stemma.Reason { return f.reason }
+
+// reason is why something could not be looked at, or "" of an error that is an answer.
+func reason(err error) stemma.Reason {
+	var r interface{ Reason() stemma.Reason }
+	if errors.As(err, &r) {
+		return r.Reason()
+	}
+	return ""
+}
+
 // Bounds of one look for one base.
 const (
 	maxNamed  = 32       // images that are named and read
@@ -59,6 +78,7 @@ type Finder struct {
 func (f Finder) Find(ctx context.Context, s Subject) *stemma.Lineage {
 	c := &choice{finder: f, ctx: ctx, subject: s, out: &stemma.Lineage{}, stacks: map[stemma.Image]*named{}}
 	if len(s.Stack.Layers) > maxLayers {
+		c.out.Reason = stemma.ReasonTruncated
 		c.out.Grade, c.out.Why = stemma.BaseUnknown, fmt.Sprintf("the image has %d layers, and no more than %d are compared", len(s.Stack.Layers), maxLayers)
 		return c.out
 	}
@@ -66,6 +86,7 @@ func (f Finder) Find(ctx context.Context, s Subject) *stemma.Lineage {
 	c.known()
 	c.resolve()
 	c.choose()
+	c.out.Steps = len(c.said(stemma.SignalSteps, stemma.BindingSigned))+len(c.said(stemma.SignalSteps, stemma.BindingSealed)) > 0
 	for i := range c.out.Signals {
 		if s := &c.out.Signals[i]; s.Outcome == "" {
 			s.Outcome = stemma.SignalBeneath
@@ -111,7 +132,7 @@ func (c *choice) add(s stemma.Signal) {
 func (c *choice) known() {
 	images, err := c.finder.Source.Known(c.ctx, c.subject.Stack.ChainIDs())
 	if err != nil {
-		c.out.Signals = append(c.out.Signals, stemma.Signal{Kind: stemma.SignalLayers, Binding: stemma.BindingBytes, Outcome: stemma.SignalUnresolved, Detail: err.Error()})
+		c.out.Signals = append(c.out.Signals, stemma.Signal{Kind: stemma.SignalLayers, Binding: stemma.BindingBytes, Outcome: stemma.SignalUnresolved, Reason: reason(err), Detail: err.Error()})
 		return
 	}
 	for _, image := range images {
@@ -127,7 +148,7 @@ func (c *choice) resolve() {
 	for i, n := range c.order {
 		switch {
 		case i >= maxNamed:
-			n.err = fmt.Errorf("more than %d images are named: this one was not read", maxNamed)
+			n.err = &fault{fmt.Sprintf("more than %d images are named: this one was not read", maxNamed), stemma.ReasonTruncated}
 		case n.image.Digest == own.Image.Digest || n.image.Digest == own.Index:
 			n.err = fmt.Errorf("it is the image itself")
 		case n.image.Repository == "":
@@ -150,9 +171,9 @@ func (c *choice) resolve() {
 		}
 		switch {
 		case n.err != nil:
-			s.Outcome, s.Detail = stemma.SignalUnresolved, stemma.Printable(n.err.Error(), 300)
+			s.Outcome, s.Detail, s.Reason = stemma.SignalUnresolved, stemma.Printable(n.err.Error(), 300), reason(n.err)
 		case n.match.how == "" && n.match.open:
-			s.Outcome, s.Detail = stemma.SignalUnproven, n.match.why
+			s.Outcome, s.Detail, s.Reason = stemma.SignalUnproven, n.match.why, n.match.reason
 		case n.match.how == "":
 			s.Outcome, s.Detail = stemma.SignalDisagrees, n.match.why
 		}
@@ -351,7 +372,7 @@ func (c *choice) unproven() {
 
 // claimed says why what a signal names is no more than claimed, and which layers are said to be its.
 func (c *choice) claimed(s *stemma.Signal) {
-	c.out.Why = who(s) + " names it"
+	c.out.Why, c.out.Reason = who(s)+" names it", s.Reason
 	if layers := c.recorded(s); layers > 0 {
 		c.out.Layers = layers
 		c.out.Why += fmt.Sprintf(" and records %d layers of it", layers)

@@ -23,9 +23,10 @@ const (
 
 // match is what comparing the layers of a base with the lowest of an image gave.
 type match struct {
-	how  string // or "": they are not shown to be the same
-	why  string
-	open bool // they say that they are the same, and it could not be seen whether they are
+	how    string // or "": they are not shown to be the same
+	why    string
+	reason stemma.Reason // where it could not be seen: why not
+	open   bool          // they say that they are the same, and it could not be seen whether they are
 }
 
 // prove compares layers from the bottom. The contents that configs claim are no proof, as registries compare them with
@@ -73,7 +74,7 @@ func (f Finder) prove(ctx context.Context, own, base *stemma.Stack) match {
 			got, err := f.content(ctx, l.of, l.layer)
 			switch {
 			case err != nil:
-				return match{why: fmt.Sprintf("the content of layer %d of %s could not be computed: %v", i+1, l.of, err), open: true}
+				return match{why: fmt.Sprintf("the content of layer %d of %s could not be computed: %v", i+1, l.of, err), open: true, reason: reason(err)}
 			case got != l.layer.DiffID:
 				return match{why: fmt.Sprintf("the content of layer %d of %s is %s, and its config says %s", i+1, l.of, got.Short(), l.layer.DiffID.Short())}
 			}

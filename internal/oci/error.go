@@ -108,6 +108,14 @@ func asFault(err error) *fault {
 	return &fault{reason: stemma.ReasonUnreachable, err: err}
 }
 
+// ReasonOf is why something could not be looked at, or "" where the answer was that it is not there.
+func ReasonOf(err error) stemma.Reason {
+	if isMissing(err) {
+		return ""
+	}
+	return asFault(err).reason
+}
+
 func isMissing(err error) bool {
 	var f *fault
 	return errors.As(err, &f) && f.status == http.StatusNotFound
