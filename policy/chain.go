@@ -117,15 +117,18 @@ func (j *judgement) chain(e *stemma.Evidence) chain {
 	}
 }
 
-// unlooked is the result for an image about which nothing was found, for a reason: a fault of the place is no guilt.
-func unlooked(image stemma.Image, reason stemma.Reason, why string) result {
-	r := result{outcome: stemma.Unknown, reason: cmp.Or(reason, stemma.ReasonUnreachable), got: image.String(), detail: cmp.Or(why, "it was not looked at")}
-	if r.reason.Class() != stemma.CouldNotCheck {
-		r.outcome = stemma.Fail
-	} else {
-		r.fix = "nothing is known to be wrong with the image; " + remedy(r.reason)
+// fault completes a result by why something is not known: a place that could not be looked at is no guilt.
+func fault(reason stemma.Reason, r result) result {
+	r.outcome, r.reason = stemma.Fail, reason
+	if reason.Class() == stemma.CouldNotCheck {
+		r.outcome, r.fix = stemma.Unknown, "nothing is known to be wrong with the image; "+remedy(reason)
 	}
 	return r
+}
+
+// unlooked is the result for an image about which nothing was found.
+func unlooked(image stemma.Image, reason stemma.Reason, why string) result {
+	return fault(cmp.Or(reason, stemma.ReasonUnreachable), result{got: image.String(), detail: cmp.Or(why, "it was not looked at")})
 }
 
 // byStranger reports whether a base is claimed by somebody who says so beside the image: neither by the image itself nor by
@@ -143,7 +146,7 @@ func ofItself(s stemma.Signal) bool {
 // bottom tells an image under which nothing known lies from one of which it is not known.
 func bottom(e *stemma.Evidence, l *stemma.Lineage) (BaseEnd, result) {
 	if l.Reason != "" {
-		return "", result{outcome: stemma.Unknown, reason: l.Reason, detail: l.Why}
+		return "", fault(l.Reason, result{detail: l.Why})
 	}
 	if len(e.Unavailable) > 0 {
 		u := slices.SortedFunc(slices.Values(e.Unavailable), compareUnavailable)
@@ -155,11 +158,7 @@ func bottom(e *stemma.Evidence, l *stemma.Lineage) (BaseEnd, result) {
 			return "", result{outcome: stemma.Unknown, reason: cmp.Or(s.Reason, stemma.ReasonUnreachable), detail: "known images: " + s.Detail}
 		case !ofItself(s):
 		case s.Outcome == stemma.SignalUnresolved || s.Outcome == stemma.SignalUnproven:
-			r := result{outcome: stemma.Fail, reason: stemma.ReasonBaseProof, got: fmt.Sprintf("%s is named, and %s", s.Image, s.Detail)}
-			if s.Reason != "" {
-				r.outcome, r.reason = stemma.Unknown, s.Reason
-			}
-			return "", r
+			return "", fault(cmp.Or(s.Reason, stemma.ReasonBaseProof), result{got: fmt.Sprintf("%s is named, and %s", s.Image, s.Detail)})
 		case s.Outcome == stemma.SignalNameless && s.Kind != stemma.SignalHistory:
 			return "", result{outcome: stemma.Fail, reason: stemma.ReasonUnpinned, got: cmp.Or(s.Image.String(), "an image") + " is named, without a digest"}
 		}

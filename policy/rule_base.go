@@ -31,11 +31,18 @@ func (j *judgement) sum(parts []result, path, got string) result {
 		r.path = path
 		return r
 	}
+	// What another rule says of the same is said there.
+	if of := slices.DeleteFunc(slices.Clone(bad), func(r result) bool { return r.needs != "" }); len(of) > 0 {
+		bad = of
+	}
 	slices.SortStableFunc(bad, func(a, b result) int { return cmp.Compare(badness(b.outcome), badness(a.outcome)) })
 	r := bad[0]
 	r.path = cmp.Or(r.path, path)
-	if r.outcome == stemma.Unknown && r.fix == "" && r.reason.Class() == stemma.CouldNotCheck {
+	if r.needs == "" && r.outcome == stemma.Unknown && r.fix == "" && r.reason.Class() == stemma.CouldNotCheck {
 		r.fix = "nothing is known to be wrong with the image; " + remedy(r.reason)
+	}
+	if r.needs != "" {
+		return r
 	}
 	if len(bad) > 1 && len(r.items) == 0 {
 		for _, b := range bad {
@@ -105,14 +112,11 @@ func (j *judgement) proofOf(l *stemma.Lineage, want Proof, c chain) *result {
 	if strength(l) >= want.strength() {
 		return nil
 	}
-	r := &result{
-		outcome: stemma.Fail, reason: stemma.ReasonBaseProof, want: string(want) + " at least",
-		got: strings.TrimSuffix(fmt.Sprintf("%s %s%s: %s", l.Grade, nameOf(l), c.where(), l.Why), ": "), cites: []stemma.Digest{l.Bundle},
-	}
-	if l.Reason != "" {
-		r.outcome, r.reason = stemma.Unknown, l.Reason
-	}
-	return r
+	r := fault(cmp.Or(l.Reason, stemma.ReasonBaseProof), result{
+		want: string(want) + " at least",
+		got:  strings.TrimSuffix(fmt.Sprintf("%s %s%s: %s", l.Grade, nameOf(l), c.where(), l.Why), ": "), cites: []stemma.Digest{l.Bundle},
+	})
+	return &r
 }
 
 func nameOf(l *stemma.Lineage) string {

@@ -69,9 +69,14 @@ func (j *judgement) overwritten(l *stemma.Lineage) result {
 	r := result{outcome: stemma.Unknown, reason: stemma.ReasonUnreachable, want: "the files of the base as they were: " + enumerate(words, ", "), got: l.Base.String(), detail: "the files were not compared"}
 	switch {
 	case l.FilesWhy != "":
-		r.reason, r.detail = cmp.Or(l.FilesReason, stemma.ReasonBadAnswer), l.FilesWhy
+		r = unlooked(l.Base, cmp.Or(l.FilesReason, stemma.ReasonBaseProof), l.FilesWhy)
+		r.want = "the files of the base as they were: " + enumerate(words, ", ")
 		return r
-	case !l.FilesRead || !l.Grade.Based():
+	case !l.Grade.Based():
+		r = unlooked(l.Base, cmp.Or(l.Reason, stemma.ReasonBaseProof), r.detail)
+		r.want = "the files of the base as they were: " + enumerate(words, ", ")
+		return r
+	case !l.FilesRead:
 		return r
 	}
 	total := 0
@@ -120,7 +125,9 @@ func baseSettings() Rule {
 			}
 			return j.eachStep(path, func(s step, _ AtDepth) *result {
 				if !s.lineage.Grade.Based() {
-					return &result{outcome: stemma.Unknown, reason: cmp.Or(s.lineage.Reason, stemma.ReasonUnreachable), want: "the settings of the base", got: s.lineage.Base.String(), detail: "the config of the base was not compared"}
+					r := unlooked(s.lineage.Base, cmp.Or(s.lineage.Reason, stemma.ReasonBaseProof), "the config of the base was not compared")
+					r.want = "the settings of the base"
+					return &r
 				}
 				r := j.changed(s.lineage)
 				return &r

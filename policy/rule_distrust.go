@@ -32,7 +32,8 @@ func checkDistrusted(j *judgement) result {
 		readings []*stemma.Provenance
 	}
 	var all []read
-	for _, e := range append([]*stemma.Evidence{j.top, j.evidence}, j.target.above...) {
+	beneath, underneath := j.underneath()
+	for _, e := range slices.Concat([]*stemma.Evidence{j.top, j.evidence}, j.target.above, beneath) {
 		if e == nil {
 			continue
 		}
@@ -47,6 +48,9 @@ func checkDistrusted(j *judgement) result {
 		named := []struct{ what, digest string }{{"image", string(j.top.Image.Digest)}, {"image", string(j.target.digest())}}
 		if j.evidence != nil {
 			named = append(named, struct{ what, digest string }{"config", string(j.evidence.Config)})
+		}
+		for _, digest := range underneath {
+			named = append(named, struct{ what, digest string }{"underneath, image", string(digest)})
 		}
 		for _, n := range named {
 			if i := slices.Index(d.spec.Digests, n.digest); i >= 0 && n.digest != "" {
@@ -77,6 +81,33 @@ func (d *distrusted) deny(got, path, proof string) result {
 		outcome: stemma.Fail, reason: stemma.ReasonDistrusted, got: got, want: "nothing that Distrust " + d.name + " names",
 		detail: strings.TrimSpace(d.spec.Reason + " " + d.spec.Ticket), proof: proof, place: d.where(path),
 	}
+}
+
+// underneath are the images that what is judged is known to stand on, or to be built with, and the evidence about them: what
+// is distrusted is so at any depth.
+func (j *judgement) underneath() (about []*stemma.Evidence, digests []stemma.Digest) {
+	if j.evidence == nil {
+		return nil, nil
+	}
+	add := func(image stemma.Image, index stemma.Digest, e *stemma.Evidence) {
+		digests = append(digests, image.Digest, index)
+		if e != nil {
+			about, digests = append(about, e), append(digests, e.Config)
+		}
+	}
+	for _, c := range j.chains() {
+		for _, s := range c.steps {
+			add(s.lineage.Base, s.lineage.Index, s.lineage.Evidence)
+		}
+		if l := c.of.Base; l != nil {
+			for i := range l.Stages {
+				if l.Stages[i].Binding != stemma.BindingLoose {
+					add(l.Stages[i].Image, "", l.Stages[i].Evidence)
+				}
+			}
+		}
+	}
+	return about, digests
 }
 
 // readings are all that an attestation says of a build: as it was read, and as each builder of the policy that signed it

@@ -254,3 +254,26 @@ func CycloneDX(subject ...stemma.ResourceDescriptor) *Statement {
 		}),
 	}
 }
+
+// VSA is a verification summary of SLSA 1.x.
+type VSA struct {
+	Verifier string // verifier.id
+	Resource string // resourceUri
+	Policy   string // policy.uri
+	Result   string // PASSED
+	Levels   []string
+	Time     time.Time
+}
+
+// Statement is the summary about subjects.
+func (v VSA) Statement(subject ...stemma.ResourceDescriptor) *Statement {
+	return &Statement{
+		Type: stemma.StatementV1, Subject: subject, PredicateType: predicateVSA,
+		Predicate: tree(object{
+			"verifier": object{"id": v.Verifier}, "timeVerified": v.Time.UTC().Format(time.RFC3339), "resourceUri": v.Resource,
+			"policy": object{"uri": v.Policy}, "verificationResult": v.Result, "verifiedLevels": v.Levels,
+		}),
+	}
+}
+
+const predicateVSA = "https://slsa.dev/verification_summary/v1"

@@ -3,6 +3,7 @@ package stemmatest
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"errors"
 	"fmt"
@@ -36,12 +37,17 @@ type ImageSpec struct {
 	Single      bool              // a manifest of the only platform, without an index around it
 	Docker      bool              // Docker's media types (schema 2) in place of OCI's
 	Content     string            // what is in the only layer's only file; images with other content have other digests
+	File        string            // path of that file; "app" when empty
+	Env         []string          // of the config
 	Labels      map[string]string // of the config
 	Annotations map[string]string // of the index and of each platform's manifest
 
 	// On is the image that this one stands on: its layers, platform by platform, come first. Anew compresses them anew.
 	On   *Image
 	Anew bool
+
+	// Layers changes what the manifest and the config of a platform list: the blobs, and what they are said to unpack to.
+	Layers func(blobs []v1.Descriptor, diffIDs []stemma.Digest) ([]v1.Descriptor, []stemma.Digest)
 
 	// Attest makes the statements of an attestation manifest for a platform manifest, which becomes a child of the
 	// index as BuildKit makes it. Subject also gives that manifest a subject, as BuildKit does from 0.32.
@@ -218,7 +224,7 @@ func (r *Registry) putPlatform(spec ImageSpec, p stemma.Platform) (v1.Descriptor
 	if spec.Docker {
 		manifestType, configType, layerType = MediaTypeDockerManifest, mediaTypeDockerConfig, mediaTypeDockerLayer
 	}
-	plain, packed, err := layer("app", spec.Content+" for "+p.String()+"\n")
+	plain, packed, err := layer(cmp.Or(spec.File, "app"), spec.Content+" for "+p.String()+"\n")
 	if err != nil {
 		return v1.Descriptor{}, nil, err
 	}
@@ -228,9 +234,16 @@ func (r *Registry) putPlatform(spec ImageSpec, p stemma.Platform) (v1.Descriptor
 		return v1.Descriptor{}, nil, err
 	}
 	layers, ids = append(layers, l), append(ids, stemma.SHA256(plain))
+	if spec.Layers != nil {
+		layers, ids = spec.Layers(layers, ids)
+	}
+	entry := object{"Entrypoint": []string{"/app"}, "Labels": spec.Labels}
+	if spec.Env != nil {
+		entry["Env"] = spec.Env
+	}
 	config := object{
 		"architecture": p.Architecture, "os": p.OS, "created": Now(),
-		"config":  object{"Entrypoint": []string{"/app"}, "Labels": spec.Labels},
+		"config":  entry,
 		"rootfs":  object{"type": "layers", "diff_ids": ids},
 		"history": []object{{"created": Now(), "created_by": "COPY app /app"}},
 	}

@@ -28,8 +28,11 @@ type level struct {
 	copied *stemmatest.Image // from which a file was copied
 	names  *stemmatest.Image // what its provenance names as base; nil: on
 	by     *stemmatest.GitHub
-	anyone bool // nobody signs its provenance
-	silent bool // it has none
+	anyone bool              // nobody signs its provenance
+	silent bool              // it has none
+	plain  bool              // it names no images, and does not tell its steps
+	beside *stemmatest.Image // what further provenance names, which nobody signs
+	of     *stemmatest.Image // what the provenance is about; nil: the image
 }
 
 func (l level) put() *stemmatest.Image {
@@ -57,15 +60,30 @@ func (l level) state(image *stemmatest.Image) {
 	if l.copied != nil {
 		build.Stage, build.StageOf = "pkg:docker/ghcr.io/"+l.copied.Repository+"@v1", l.copied.Digest()
 	}
+	about := image
+	if l.of != nil {
+		about = l.of
+	}
 	as := l.Build
 	if as.Repository = "acme/" + l.name; l.by != nil {
 		as = *l.by
 	}
-	st := build.V1(image.Platform(linuxAMD64()))
+	as.SHA = build.Commit
+	st := build.V1(about.Platform(linuxAMD64()))
 	at := *image
 	at.Descriptor = image.Children[0]
-	if l.anyone {
+	if l.plain {
+		st = stemmatest.ActionsAttest(as, stemma.ResourceDescriptor{Name: "ghcr.io/" + image.Repository, Digest: map[string]string{"sha256": strings.TrimPrefix(string(about.Platform(linuxAMD64())), "sha256:")}})
+	}
+	unsigned := func(st *stemmatest.Statement) {
 		at.AttachReferrer(stemmatest.Artifact{Type: "application/vnd.in-toto+json", Layers: []stemmatest.Layer{{MediaType: "application/vnd.in-toto+json", Data: st.JSON()}}})
+	}
+	if l.beside != nil {
+		build.Base, build.BaseDigest = "pkg:docker/ghcr.io/"+l.beside.Repository+"@v1", l.beside.Digest()
+		unsigned(build.V1(image.Platform(linuxAMD64())))
+	}
+	if l.anyone {
+		unsigned(st)
 		return
 	}
 	l.Attach(&at, must[*stemmatest.Signed](l)(l.Sigstore.Attest(stemmatest.Sign{As: as}, st.JSON())))
@@ -77,6 +95,11 @@ func (s *stage) tree(image string, bases ...string) (string, *stemma.Evidence) {
 	v := must[*verify.Verifier](s)(s.verifier())
 	e, err := v.Tree(s.Context(), verify.Request{Image: image, Situation: stemma.Situation{At: s.Now}, Bases: bases})
 	check(s, err)
+	return outline(e), e
+}
+
+// outline is an edge a line, from the top.
+func outline(e *stemma.Evidence) string {
 	var b strings.Builder
 	for n := e.Platforms[0]; n != nil && n.Base != nil; n = n.Base.Evidence {
 		l := n.Base
@@ -86,7 +109,7 @@ func (s *stage) tree(image string, bases ...string) (string, *stemma.Evidence) {
 		}
 		b.WriteString("\n")
 	}
-	return strings.NewReplacer("  0 \n", "\n", " 0 \n", "\n").Replace(b.String()), e
+	return strings.NewReplacer("  0 \n", "\n", " 0 \n", "\n").Replace(b.String())
 }
 
 // A chain of five images, each on the one before, and what becomes of it when one of them lies. The expected chain is what

@@ -3,6 +3,7 @@ package oci
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -174,7 +175,7 @@ func (d *document) only(want stemma.Platform) (descriptor, error) {
 	case len(found) == 0:
 		return descriptor{}, missing("index %s lists nothing for %s", d.digest.Short(), want)
 	case len(found) > 1:
-		return descriptor{}, badAnswer("index %s lists %d manifests for %s: which of them a runtime takes is open", d.digest.Short(), len(found), want)
+		return descriptor{}, otherwise("index %s lists %d manifests for %s: which of them a runtime takes is open", d.digest.Short(), len(found), want)
 	}
 	return found[0], found[0].check(maxManifest)
 }
@@ -209,7 +210,7 @@ func (d *document) stack(ctx context.Context, s source, want stemma.Platform) (*
 	// A config leaves out what the index says: a variant, above all. Another platform it must not say.
 	if want != (stemma.Platform{}) {
 		if !want.Takes(out.Platform) && !out.Platform.Takes(want) {
-			return nil, badAnswer("config %s is for %s: want %s", out.Config.Short(), out.Platform, want)
+			return nil, otherwise("config %s is for %s: want %s", out.Config.Short(), out.Platform, want)
 		}
 		out.Platform = want
 	}
@@ -235,4 +236,9 @@ func (d *document) stack(ctx context.Context, s source, want stemma.Platform) (*
 // foreign reports whether a layer is not to be in the registry.
 func foreign(d descriptor) bool {
 	return len(d.URLs) > 0 || strings.Contains(d.MediaType, "nondistributable") || strings.Contains(d.MediaType, ".foreign.")
+}
+
+// otherwise is an answer that is well understood, and not for the platform that is wanted.
+func otherwise(format string, args ...any) error {
+	return &fault{reason: stemma.ReasonPlatform, err: fmt.Errorf(format, args...)}
 }
