@@ -109,7 +109,7 @@ func (j *judgement) chain(e *stemma.Evidence) chain {
 		case l.Evidence == nil:
 			c.open = unlooked(l.Base, l.Reason, cmp.Or(l.Stopped, l.Why))
 			if l.Reason == "" && l.Grade == stemma.BaseClaimed {
-				c.open = result{outcome: stemma.Fail, reason: stemma.ReasonBaseProof, got: "claimed " + l.Base.String() + ": " + l.Why}
+				c.open = result{outcome: stemma.Fail, reason: stemma.ReasonBaseProof, got: "claimed " + brief(l.Base) + ": " + l.Why}
 			}
 			return c
 		}
@@ -128,7 +128,7 @@ func fault(reason stemma.Reason, r result) result {
 
 // unlooked is the result for an image about which nothing was found.
 func unlooked(image stemma.Image, reason stemma.Reason, why string) result {
-	return fault(cmp.Or(reason, stemma.ReasonUnreachable), result{got: image.String(), detail: cmp.Or(why, "it was not looked at")})
+	return fault(cmp.Or(reason, stemma.ReasonUnreachable), result{got: brief(image), detail: cmp.Or(why, "it was not looked at")})
 }
 
 // byStranger reports whether a base is claimed by somebody who says so beside the image: neither by the image itself nor by
@@ -158,9 +158,9 @@ func bottom(e *stemma.Evidence, l *stemma.Lineage) (BaseEnd, result) {
 			return "", result{outcome: stemma.Unknown, reason: cmp.Or(s.Reason, stemma.ReasonUnreachable), detail: "known images: " + s.Detail}
 		case !ofItself(s):
 		case s.Outcome == stemma.SignalUnresolved || s.Outcome == stemma.SignalUnproven:
-			return "", fault(cmp.Or(s.Reason, stemma.ReasonBaseProof), result{got: fmt.Sprintf("%s is named, and %s", s.Image, s.Detail)})
+			return "", fault(cmp.Or(s.Reason, stemma.ReasonBaseProof), result{got: fmt.Sprintf("%s is named, and %s", brief(s.Image), s.Detail)})
 		case s.Outcome == stemma.SignalNameless && s.Kind != stemma.SignalHistory:
-			return "", result{outcome: stemma.Fail, reason: stemma.ReasonUnpinned, got: cmp.Or(s.Image.String(), "an image") + " is named, without a digest"}
+			return "", result{outcome: stemma.Fail, reason: stemma.ReasonUnpinned, got: cmp.Or(brief(s.Image), "an image") + " is named, without a digest"}
 		}
 	}
 	return EndNone, result{}
@@ -265,4 +265,12 @@ func strength(l *stemma.Lineage) int {
 		return ProofClaimed.strength()
 	}
 	return 0
+}
+
+// brief names an image in texts that name several. The whole digests are what the findings cite, and in the evidence.
+func brief(i stemma.Image) string {
+	if i.Digest == "" {
+		return i.String()
+	}
+	return strings.TrimPrefix(i.Repository+"@"+i.Digest.Short(), "@")
 }

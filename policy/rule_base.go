@@ -81,7 +81,7 @@ func baseProven() Rule {
 			for _, c := range j.chains() {
 				for _, s := range c.steps {
 					want := cmp.Or(j.spec.Base.asked(s.depth).Proof, ProofLayers)
-					names = append(names, fmt.Sprintf("%s %s", s.lineage.Grade, s.lineage.Base))
+					names = append(names, fmt.Sprintf("%s %s", s.lineage.Grade, brief(s.lineage.Base)))
 					if r := j.proofOf(s.lineage, want, c); r != nil {
 						parts = append(parts, *r)
 					} else {
@@ -123,7 +123,7 @@ func nameOf(l *stemma.Lineage) string {
 	if l.Base == (stemma.Image{}) {
 		return "of nothing"
 	}
-	return l.Base.String()
+	return brief(l.Base)
 }
 
 func baseEnds() Rule {
@@ -160,7 +160,7 @@ func (j *judgement) endOf(c chain) result {
 	image := c.of.Image.Digest.Short()
 	if n := len(c.steps); n > 0 {
 		s := c.steps[n-1]
-		image = s.lineage.Base.String()
+		image = brief(s.lineage.Base)
 		switch f := s.foundation; {
 		case f.inForce(j.at.At) && slices.Contains(j.spec.Base.ends(), EndFoundation):
 			return pass("foundation " + image + " until " + f.Until.Format(time.DateOnly) + " (" + f.Owner + ": " + f.Reason + ")")
@@ -174,7 +174,7 @@ func (j *judgement) endOf(c chain) result {
 	for _, s := range c.steps {
 		if f := s.foundation; f != nil && !f.inForce(j.at.At) {
 			return result{
-				outcome: stemma.Fail, reason: stemma.ReasonExpired, path: s.at, got: s.lineage.Base.String() + " was a foundation until " + f.Until.Format(time.DateOnly),
+				outcome: stemma.Fail, reason: stemma.ReasonExpired, path: s.at, got: brief(s.lineage.Base) + " was a foundation until " + f.Until.Format(time.DateOnly),
 				fix: "ask " + f.Owner + " to renew it, if the reason still holds: " + f.Reason,
 			}
 		}
@@ -234,7 +234,7 @@ func (j *judgement) eachStep(path string, ask func(step, AtDepth) *result) resul
 		for _, s := range c.steps {
 			if r := ask(s, j.spec.Base.asked(s.depth)); r != nil {
 				if badness(r.outcome) == 0 {
-					names = append(names, cmp.Or(r.got, s.lineage.Base.String()))
+					names = append(names, cmp.Or(r.got, brief(s.lineage.Base)))
 				}
 				parts = append(parts, *r)
 			}
@@ -251,7 +251,7 @@ func (j *judgement) eachStep(path string, ask func(step, AtDepth) *result) resul
 
 // role judges an image underneath, or beside, by a policy of the set: as an image that was asked for by digest.
 func (j *judgement) role(name string, image stemma.Image, e *stemma.Evidence) result {
-	r := result{outcome: stemma.Unknown, reason: stemma.ReasonUnreachable, want: "all that policy " + name + " asks for", got: image.String()}
+	r := result{outcome: stemma.Unknown, reason: stemma.ReasonUnreachable, want: "all that policy " + name + " asks for", got: brief(image)}
 	if j.of == nil {
 		return r
 	}
@@ -270,7 +270,7 @@ func (j *judgement) role(name string, image stemma.Image, e *stemma.Evidence) re
 		_, vars, matched = p.matches(e.Image.Repository, at)
 	}
 	if !matched {
-		r.outcome, r.reason, r.got = stemma.Fail, stemma.ReasonNoPolicy, image.String()+", which policy "+name+" is not about"
+		r.outcome, r.reason, r.got = stemma.Fail, stemma.ReasonNoPolicy, brief(image)+", which policy "+name+" is not about"
 		r.fix = "add the repository to match.images of policy " + name + " if images may stand on it"
 		return r
 	}
@@ -287,7 +287,7 @@ func (j *judgement) role(name string, image stemma.Image, e *stemma.Evidence) re
 	j.of.waive(&d)
 	switch verdictOf(d.Findings) {
 	case stemma.Allow:
-		return pass(image.String(), e.Image.Digest)
+		return pass(brief(image), e.Image.Digest)
 	case stemma.Deny:
 		r.outcome, r.reason = stemma.Fail, stemma.ReasonBasePolicy
 	}
@@ -300,7 +300,7 @@ func (j *judgement) role(name string, image stemma.Image, e *stemma.Evidence) re
 		} else if r.outcome == stemma.Unknown && f.Outcome == stemma.Unknown {
 			r.reason = f.Reason
 		}
-		line := fmt.Sprintf("%s  %s (%s)", image, f.Rule, f.Reason)
+		line := fmt.Sprintf("%s  %s (%s)", brief(image), f.Rule, f.Reason)
 		if f.Got != "" {
 			line += ": got " + f.Got
 		}
@@ -342,11 +342,11 @@ func (j *judgement) among(image stemma.Image, accepted []Pattern) result {
 	var want []string
 	for _, p := range accepted {
 		if _, ok := p.match(name, j.vars); ok {
-			return pass(image.String())
+			return pass(brief(image))
 		}
 		want = append(want, string(p))
 	}
-	return result{outcome: stemma.Fail, reason: stemma.ReasonInput, got: image.String(), want: enumerate(want, " or ")}
+	return result{outcome: stemma.Fail, reason: stemma.ReasonInput, got: brief(image), want: enumerate(want, " or ")}
 }
 
 func baseAge() Rule {
@@ -375,7 +375,7 @@ func baseAge() Rule {
 // ageOf is the age of a base: since the earliest proven time at which one whom its policy names signed something about it.
 // A later signature makes nothing younger.
 func (j *judgement) ageOf(s step, asked AtDepth) result {
-	r := result{outcome: stemma.Unknown, reason: stemma.ReasonNoTime, want: "not older than " + asked.MaxAge.String(), detail: "no accepted signature about " + s.lineage.Base.String() + " has a proven time"}
+	r := result{outcome: stemma.Unknown, reason: stemma.ReasonNoTime, want: "not older than " + asked.MaxAge.String(), detail: "no accepted signature about " + brief(s.lineage.Base) + " has a proven time"}
 	e := s.lineage.Evidence
 	if e == nil {
 		return unlooked(s.lineage.Base, s.lineage.Reason, s.lineage.Stopped)
@@ -397,7 +397,7 @@ func (j *judgement) ageOf(s step, asked AtDepth) result {
 	if first.IsZero() {
 		return r
 	}
-	r.detail, r.got = "", fmt.Sprintf("%s, signed %s", s.lineage.Base, first.UTC().Format(time.DateOnly))
+	r.detail, r.got = "", fmt.Sprintf("%s, signed %s", brief(s.lineage.Base), first.UTC().Format(time.DateOnly))
 	if age := j.at.At.Sub(first); age < 0 || age > time.Duration(asked.MaxAge) {
 		r.outcome, r.reason = stemma.Fail, stemma.ReasonAge
 		return r

@@ -24,11 +24,11 @@ func baseNewer() Rule {
 				want := "the image to which its tag leads"
 				switch {
 				case t == nil:
-					return &result{outcome: stemma.Unknown, reason: stemma.ReasonNotStated, want: want, got: s.lineage.Base.String() + ", which is named without a tag"}
+					return &result{outcome: stemma.Unknown, reason: stemma.ReasonNotStated, want: want, got: brief(s.lineage.Base) + ", which is named without a tag"}
 				case t.Reason != "":
-					return &result{outcome: stemma.Unknown, reason: t.Reason, want: want, got: s.lineage.Base.String() + ":" + t.Tag, detail: t.Why}
+					return &result{outcome: stemma.Unknown, reason: t.Reason, want: want, got: brief(s.lineage.Base) + ":" + t.Tag, detail: t.Why}
 				case t.Digest != s.lineage.Base.Digest && t.Digest != s.lineage.Index:
-					return &result{outcome: stemma.Fail, reason: stemma.ReasonOutdated, want: want, got: fmt.Sprintf("%s, and %s is %s by now", s.lineage.Base, t.Tag, t.Digest.Short())}
+					return &result{outcome: stemma.Fail, reason: stemma.ReasonOutdated, want: want, got: fmt.Sprintf("%s, and %s is %s by now", brief(s.lineage.Base), t.Tag, t.Digest.Short())}
 				}
 				r := pass(fmt.Sprintf("%s is %s", t.Tag, s.lineage.Base.Digest.Short()))
 				return &r
@@ -66,7 +66,7 @@ func (j *judgement) overwritten(l *stemma.Lineage) result {
 	for i, c := range deny {
 		words[i] = string(c)
 	}
-	r := result{outcome: stemma.Unknown, reason: stemma.ReasonUnreachable, want: "the files of the base as they were: " + enumerate(words, ", "), got: l.Base.String(), detail: "the files were not compared"}
+	r := result{outcome: stemma.Unknown, reason: stemma.ReasonUnreachable, want: "the files of the base as they were: " + enumerate(words, ", "), got: brief(l.Base), detail: "the files were not compared"}
 	switch {
 	case l.FilesWhy != "":
 		r = unlooked(l.Base, cmp.Or(l.FilesReason, stemma.ReasonBaseProof), l.FilesWhy)
@@ -86,10 +86,10 @@ func (j *judgement) overwritten(l *stemma.Lineage) result {
 		}
 	}
 	if total == 0 {
-		return pass(l.Base.String())
+		return pass(brief(l.Base))
 	}
 	r.outcome, r.reason, r.detail = stemma.Fail, stemma.ReasonOverwritten, ""
-	r.got = fmt.Sprintf("%s of %s replaced or deleted", count(total, "file"), l.Base)
+	r.got = fmt.Sprintf("%s of %s replaced or deleted", count(total, "file"), brief(l.Base))
 	for _, o := range l.Overwrites {
 		if !slices.Contains(deny, FileClass(o.Class)) && !slices.Contains(deny, AnyFile) {
 			continue
@@ -151,9 +151,9 @@ func (j *judgement) changed(l *stemma.Lineage) result {
 		}
 	}
 	if len(items) == 0 {
-		return pass(l.Base.String())
+		return pass(brief(l.Base))
 	}
-	return result{outcome: stemma.Fail, reason: stemma.ReasonSetting, got: "changed over " + l.Base.String(), want: "the settings of the base", items: items}
+	return result{outcome: stemma.Fail, reason: stemma.ReasonSetting, got: "changed over " + brief(l.Base), want: "the settings of the base", items: items}
 }
 
 func baseStages() Rule {

@@ -31,6 +31,10 @@ func (v *Verifier) Tree(ctx context.Context, r Request) (evidence *stemma.Eviden
 	if err != nil {
 		return nil, err
 	}
+	if v.config.Policies != nil {
+		needs := v.config.Policies.Needs(evidence.Image.Repository, r.Situation)
+		r.Files, r.tags = r.Files || needs.Files, needs.Tags
+	}
 	if err := v.walk(ctx, r, evidence); err != nil {
 		return nil, err
 	}

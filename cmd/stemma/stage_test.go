@@ -165,7 +165,7 @@ func standing(t *testing.T, w *stemmatest.World) {
 				Base: "pkg:docker/ghcr.io/" + on.Repository + "@v1", BaseDigest: on.Digest(),
 			}
 			at, as := *image, w.Build
-			at.Descriptor, as.Repository = image.Children[0], "acme/"+name
+			at.Descriptor, as.Repository, as.SHA = image.Children[0], "acme/"+name, build.Commit
 			w.Attach(&at, ok[*stemmatest.Signed](t)(w.Sigstore.Attest(stemmatest.Sign{As: as}, build.V1(image.Platform(amd64)).JSON())))
 		}
 		on = image

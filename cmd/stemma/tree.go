@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"stemma"
+	"stemma/policy"
 )
 
 func (a *app) treeCommand() *cobra.Command {
@@ -62,30 +64,67 @@ hint until its layers are shown to be the lowest of the image, blob by blob or b
 			case "json":
 				return writeJSON(a.stdout, evidence)
 			case "svg":
-				return picture(a.stdout, evidence, args[0])
+				return picture(a.stdout, evidence, args[0], judging(set, v.Situation(request)))
 			}
-			a.printTree(evidence, args[0], verbose, set != nil)
+			a.printTree(evidence, args[0], verbose, judging(set, v.Situation(request)))
 			return nil
 		},
 	}
 	flags.add(c)
 	flags.further = "svg"
 	c.Flags().Lookup("output").Usage = "text, json (the evidence about the image and all that it stands on) or svg (a picture)"
-	c.Flags().StringArrayVar(&policies, "policy", nil, "policy `FILE`, directory or oci://REPOSITORY@DIGEST that says whose provenance may name a base; nothing is judged. Repeatable")
-	c.Flags().StringArrayVar(&bases, "base", nil, "an `IMAGE` that may be underneath, besides those that are named: registry/repo[:tag][@digest] or oci:DIR. Repeatable")
+	c.Flags().StringArrayVar(&policies, "policy", nil, "policy `FILE`, directory or oci://REPOSITORY@DIGEST that says whose provenance may name a base, and what each image must meet. Repeatable")
+	c.Flags().StringArrayVar(&bases, "base", nil, "an `IMAGE` that may be underneath, besides those that are named: registry/repo[:tag][@digest], or [repository=]oci:DIR. Repeatable")
 	c.Flags().BoolVar(&files, "files", false, "read all layers, and show which files of a base are replaced or deleted above it")
 	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "show every layer, and full digests")
 	return c
 }
 
-func (a *app) printTree(e *stemma.Evidence, asked string, verbose, judged bool) {
+// judging says of an image what the policies that are about it make of it; nil without policies.
+func judging(set *policy.Set, at stemma.Situation) func(*stemma.Evidence) string {
+	if set == nil {
+		return nil
+	}
+	return func(e *stemma.Evidence) string {
+		at.ByTag = false
+		d := policy.Evaluate(set, e, at)
+		var names, lacks []string
+		for _, p := range d.Policies {
+			names = append(names, clean(p.Name))
+		}
+		if len(names) == 0 {
+			return "no policy is about it"
+		}
+		for _, f := range d.Findings {
+			if f.Outcome != stemma.Pass && !f.Advisory && f.Needs == "" && !slices.Contains(lacks, f.Rule) {
+				lacks = append(lacks, f.Rule)
+			}
+		}
+		if more := len(lacks) - 4; more > 0 {
+			lacks = append(lacks[:4], fmt.Sprintf("%d more", more))
+		}
+		by := strings.Join(names, ", ")
+		switch d.Verdict {
+		case stemma.Allow:
+			return "allow  meets policy " + by
+		case stemma.Deny:
+			return "deny  does not meet policy " + by + ": " + strings.Join(lacks, ", ")
+		}
+		return "undetermined  whether it meets policy " + by + ": " + strings.Join(lacks, ", ")
+	}
+}
+
+func (a *app) printTree(e *stemma.Evidence, asked string, verbose bool, judge func(*stemma.Evidence) string) {
 	p := colours(a.stdout)
 	fmt.Fprintf(a.stdout, "%s → %s\n", p.bold(clean(asked)), e.Image.Digest)
+	if judge != nil {
+		fmt.Fprintf(a.stdout, "  %s\n", graded(p, judge(e)))
+	}
 	for _, n := range leaves(e) {
 		fmt.Fprintln(a.stdout)
-		a.printStack(p, n, verbose)
+		a.printStack(p, n, verbose, judge)
 	}
-	if !judged && grades(e)[stemma.BaseLayers] {
+	if judge == nil && grades(e)[stemma.BaseLayers] {
 		fmt.Fprintf(a.stdout, "\n  %s\n", p.dim("without --policy nobody is trusted to name a base, so that none is better than layers"))
 	}
 }
@@ -126,7 +165,7 @@ type section struct {
 }
 
 // sections are the owners of the layers of an image, from the top, and what is known of what is under the lowest.
-func sections(top *stemma.Evidence) (out []section, below *stemma.Lineage) {
+func sections(top *stemma.Evidence, judge func(*stemma.Evidence) string) (out []section, below *stemma.Lineage) {
 	name, digest := "this build", top.Image.Digest
 	var notes []string
 	all := top.Stack.Layers
@@ -157,6 +196,9 @@ func sections(top *stemma.Evidence) (out []section, below *stemma.Lineage) {
 			return append(out, s), nil
 		}
 		notes = append(notes, signedBy(b.Evidence))
+		if judge != nil {
+			notes = append(notes, judge(b.Evidence))
+		}
 		notes = append(append(notes, changed(b)...), overwritten(b)...)
 	}
 }
@@ -260,7 +302,7 @@ func signedBy(e *stemma.Evidence) string {
 // barWidth is how wide a bar is that stands for all of an image.
 const barWidth = 24
 
-func (a *app) printStack(p palette, e *stemma.Evidence, verbose bool) {
+func (a *app) printStack(p palette, e *stemma.Evidence, verbose bool, judge func(*stemma.Evidence) string) {
 	if e.Stack == nil || e.Base == nil {
 		why := "it is no image that has layers"
 		if e.Base != nil {
@@ -269,7 +311,7 @@ func (a *app) printStack(p palette, e *stemma.Evidence, verbose bool) {
 		fmt.Fprintf(a.stdout, "  %s   %s\n", kind(e), p.yellow(why))
 		return
 	}
-	all, below := sections(e)
+	all, below := sections(e, judge)
 	total := int64(0)
 	for _, s := range all {
 		total += s.size
@@ -338,7 +380,14 @@ func graded(p palette, note string) string {
 	case stemma.BaseContradicted:
 		word = p.red(word)
 	default:
-		word = p.yellow(word)
+		switch stemma.Verdict(word) {
+		case stemma.Allow:
+			word = p.green(word)
+		case stemma.Deny:
+			word = p.red(word)
+		default:
+			word = p.yellow(word)
+		}
 	}
 	return word + "  " + rest
 }

@@ -21,11 +21,15 @@ const (
 )
 
 // picture writes the stack of each platform as SVG: layers to scale, a colour for each owner, and how each is known.
-func picture(w io.Writer, e *stemma.Evidence, asked string) error {
-	d := &drawing{y: 30}
+func picture(w io.Writer, e *stemma.Evidence, asked string, judge func(*stemma.Evidence) string) error {
+	d := &drawing{y: 30, judge: judge}
 	d.text(stackLeft, d.y, "name", ending(clean(asked), 88))
 	d.y += lineHeight
 	d.text(stackLeft, d.y, "small mono", string(e.Image.Digest))
+	if judge != nil {
+		d.y += lineHeight
+		d.text(stackLeft, d.y, "small", judge(e))
+	}
 	d.y += 34
 	for _, n := range leaves(e) {
 		d.stack(n)
@@ -46,8 +50,9 @@ text{font-family:system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",sans
 
 // drawing is what was drawn so far, down to y.
 type drawing struct {
-	b strings.Builder
-	y int
+	b     strings.Builder
+	y     int
+	judge func(*stemma.Evidence) string
 }
 
 func (d *drawing) text(x, y int, class, s string) {
@@ -80,7 +85,7 @@ func (d *drawing) stack(e *stemma.Evidence) {
 		d.y += lineHeight
 		return
 	}
-	all, below := sections(e)
+	all, below := sections(e, d.judge)
 	total := int64(1)
 	for _, s := range all {
 		total += s.size

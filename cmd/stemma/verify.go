@@ -48,6 +48,7 @@ was wanted, by which line of which policy, on what proof, and what to do.`,
 	c.Flags().StringArrayVar(&opts.expect, "expect", nil, "`FIELD=VALUE` that the provenance of every image must state: commit, repository, ref, run, builder, … Repeatable")
 	c.Flags().StringVar(&opts.when, "at", "", "`TIME` to decide for instead of now, 2027-01-31 or 2027-01-31T12:00:00Z: asks what would be, and admits nothing")
 	c.Flags().StringArrayVar(&opts.as, "as", nil, "for whom it is decided, `KEY=VALUE`: namespace=payments, requester=alice. Repeatable")
+	c.Flags().StringArrayVar(&opts.bases, "base", nil, "an `IMAGE` that may be underneath, besides those that are named: registry/repo[:tag][@digest], or [repository=]oci:DIR. Repeatable")
 	c.Flags().BoolVar(&opts.strict, "strict", false, "exit by the verdict, as if every policy were enforced")
 	c.Flags().BoolVarP(&opts.verbose, "verbose", "v", false, "list the requirements that are met, too")
 	return c
@@ -61,6 +62,7 @@ type verifying struct {
 	expect          []string
 	when            string
 	as              []string
+	bases           []string
 	strict, verbose bool
 }
 
@@ -174,7 +176,7 @@ type answerError struct {
 func (a *app) verifyImages(ctx context.Context, v *verify.Verifier, images []string, opts *verifying, trust []string, release verify.Release) error {
 	out := answers{Decisions: []*stemma.Decision{}}
 	for _, image := range images {
-		result, err := a.one(ctx, v, image, &opts.collecting)
+		result, err := a.one(ctx, v, image, &opts.collecting, opts.bases)
 		if err != nil {
 			// One image without an answer does not hide the others (kyverno#16208).
 			code := a.report(err)
@@ -206,11 +208,13 @@ func (a *app) decided(out *answers, d *stemma.Decision, image string, opts *veri
 	out.Decisions = append(out.Decisions, d)
 }
 
-func (a *app) one(ctx context.Context, v *verify.Verifier, image string, flags *collecting) (*verify.Result, error) {
+func (a *app) one(ctx context.Context, v *verify.Verifier, image string, flags *collecting, bases []string) (*verify.Result, error) {
 	limited, cancel := context.WithTimeout(ctx, flags.timeout)
 	defer cancel()
 	defer a.progress("looking for evidence about " + clean(image))()
-	result, err := v.Verify(limited, flags.request(image))
+	request := flags.request(image)
+	request.Bases = bases
+	result, err := v.Verify(limited, request)
 	if err != nil {
 		err = interrupted(ctx, image, err)
 	}
