@@ -42,4 +42,4 @@ fuzz:
 
 # bench prints the table of speed and memory: library figures first, then whole processes.
 bench:
-	go test -run '^$$' -bench . -benchmem ./internal/sigstore ./internal/lineage ./policy ./verify ./cmd/stemma
+	go test -run '^$$' -bench . -benchmem ./internal/sigstore ./internal/lineage ./internal/store ./policy ./verify ./cmd/stemma

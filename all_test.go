@@ -34,9 +34,10 @@ func arrows() map[string][]string {
 		"stemma/internal/expression": {"stemma"},
 		"stemma/internal/foreign":    {"stemma"},
 		"stemma/internal/lineage":    {"stemma"},
+		"stemma/internal/store":      {"stemma"},
 		"stemma/verify":              {"stemma", "stemma/policy", "stemma/internal/network", "stemma/internal/oci", "stemma/internal/sigstore", "stemma/internal/predicate", "stemma/internal/lineage"},
 		"stemma/stemmatest":          {"stemma"},
-		"stemma/cmd/stemma":          {"stemma", "stemma/policy", "stemma/verify", "stemma/stemmatest", "stemma/internal/foreign"},
+		"stemma/cmd/stemma":          {"stemma", "stemma/policy", "stemma/verify", "stemma/stemmatest", "stemma/internal/foreign", "stemma/internal/store"},
 	}
 }
 
@@ -56,7 +57,8 @@ func heavy() map[string][]string {
 		"github.com/google/go-containerregistry":     {}, // tests only
 		"cuelabs.dev/":                               {}, // tests only
 		"k8s.io/":                                    {},
-		"database/sql":                               {},
+		"database/sql":                               {"stemma/internal/store"},
+		"modernc.org/":                               {"stemma/internal/store"},
 		"net/http":                                   {"stemma/internal/network", "stemma/internal/oci", "stemma/internal/sigstore", "stemma/stemmatest", "stemma/verify", "stemma/cmd/stemma"},
 		"os/exec":                                    {"stemma/internal/network"}, // credential providers
 		"regexp":                                     {"stemma/internal/foreign"}, // regexp/syntax, to read the expressions of others as they do

@@ -62,6 +62,27 @@ func (s *Stack) ChainIDs() []Digest {
 	return out
 }
 
+// KnownBase is an image that may be underneath others, and by what it is found.
+type KnownBase struct {
+	Image   Image  `json:"image"`           // the manifest of one platform
+	Index   Digest `json:"index,omitempty"` // that lists it, by which it is usually named
+	ChainID Digest `json:"chainID"`         // of its last layer
+}
+
+// Known is the stack as an image that may be underneath others. What has no layer with a file in it is underneath everything,
+// and is none.
+func (s *Stack) Known() (KnownBase, bool) {
+	ids := s.ChainIDs()
+	if len(ids) == 0 {
+		return KnownBase{}, false
+	}
+	content := false
+	for _, l := range s.Layers {
+		content = content || !l.Empty()
+	}
+	return KnownBase{Image: s.Image, Index: s.Index, ChainID: ids[len(ids)-1]}, content
+}
+
 // BaseGrade is how it is known what an image stands on.
 type BaseGrade string
 

@@ -64,6 +64,7 @@ type walk struct {
 	seen  map[stemma.Digest]*stemma.Evidence // bases, with what they stand on
 	aside map[stemma.Digest]*stemma.Evidence // images of stages, without
 	known []shelved
+	kept  map[stemma.Digest]stemma.KnownBase // images that the library proposed
 }
 
 // shelved is an image that was given as a known base.
@@ -71,6 +72,49 @@ type shelved struct {
 	ref   oci.Reference
 	name  string // that was given to it, of a layout
 	stack *stemma.Stack
+}
+
+// Library keeps what was learned of images between requests.
+type Library interface {
+	// Known lists images of which the last chain ID is one of these.
+	Known(ctx context.Context, chainIDs []stemma.Digest) ([]stemma.KnownBase, error)
+	// Content is what a blob unpacks to, if that was computed; Keep remembers it.
+	Content(blob stemma.Digest) (diffID stemma.Digest, ok bool)
+	Keep(blob, diffID stemma.Digest)
+}
+
+// maxTags is how many tags of one repository are read to learn its images.
+const maxTags = 10_000
+
+// Bases reads images that may be underneath others, each platform of each: registry/repo[:tag][@digest], every tag of
+// registry/repo:*, or [repository=]oci:DIR[@digest]. An image without content is none.
+func (v *Verifier) Bases(ctx context.Context, name string) (known []stemma.KnownBase, err error) {
+	defer caught(&err)
+	names := []string{name}
+	if repository, all := strings.CutSuffix(name, ":*"); all {
+		ref, err := oci.ParseReference(repository)
+		if err != nil {
+			return nil, translate(err)
+		}
+		tags, err := v.client.Tags(ctx, ref, maxTags)
+		if err != nil {
+			return nil, translate(err)
+		}
+		names = nil
+		for _, tag := range tags {
+			names = append(names, repository+":"+tag)
+		}
+	}
+	w := &walk{v: v}
+	if err := w.learn(ctx, names); err != nil {
+		return nil, err
+	}
+	for _, k := range w.known {
+		if base, ok := k.stack.Known(); ok && !slices.Contains(known, base) {
+			known = append(known, base)
+		}
+	}
+	return known, nil
 }
 
 // learn reads the images that are given as known bases, each platform.
@@ -159,7 +203,11 @@ func (w *walk) down(ctx context.Context, e *stemma.Evidence, ref oci.Reference, 
 	if w.v.config.Policies != nil {
 		subject.Trusted = w.v.config.Policies.Trusts(e, w.at)
 	}
-	e.Base = lineage.Finder{Source: shelf{w, ref}, Facts: &w.v.contents}.Find(ctx, subject)
+	var facts lineage.Facts = &w.v.contents
+	if w.v.config.Library != nil {
+		facts = w.v.config.Library
+	}
+	e.Base = lineage.Finder{Source: shelf{w, ref}, Facts: facts}.Find(ctx, subject)
 	if e.Base.Grade.Based() && w.asked.Files {
 		lineage.Finder{Source: shelf{w, ref}}.Files(ctx, stack, e.Base)
 	}
@@ -312,7 +360,8 @@ func (w *walk) where(l *stemma.Lineage) (ref oci.Reference, index stemma.Digest,
 		}
 	}
 	ref, err := oci.ParseReference(l.Base.Repository)
-	if err != nil || ref.Digest != "" {
+	// What is named in evidence is no directory of this machine, and what was put into the library may be.
+	if _, kept := w.kept[l.Base.Digest]; err != nil || ref.Digest != "" || ref.Layout != "" && !kept {
 		return oci.Reference{}, "", ""
 	}
 	ref.Tag, ref.Digest = "", l.Base.Digest
@@ -336,12 +385,23 @@ func (s shelf) Stack(ctx context.Context, image stemma.Image, platform stemma.Pl
 	if err != nil {
 		return nil, err
 	}
-	if ref.Layout != "" || ref.Digest != "" {
+	kept, known := s.w.kept[image.Digest]
+	known = known && kept.Image == image
+	if ref.Layout != "" && !known || ref.Digest != "" {
 		return nil, errors.New("it is not named by its repository")
 	}
 	ref.Tag, ref.Digest = "", image.Digest
 	stack, err := s.w.v.client.Stack(ctx, ref, platform)
-	return stack, brief(err)
+	if err != nil {
+		return nil, brief(err)
+	}
+	if known && stack.Index == "" {
+		stack.Index = kept.Index
+	}
+	if ref.Layout != "" {
+		stack.Image.Repository = image.Repository
+	}
+	return stack, nil
 }
 
 // told is an error of the registry client with why something could not be looked at.
@@ -405,8 +465,23 @@ func (r reading) Read(b []byte) (int, error) {
 }
 
 // Known implements lineage.Source.
-func (s shelf) Known(_ context.Context, chainIDs []stemma.Digest) ([]stemma.Image, error) {
+func (s shelf) Known(ctx context.Context, chainIDs []stemma.Digest) ([]stemma.Image, error) {
 	var out []stemma.Image
+	if s.w.v.config.Library != nil {
+		kept, err := s.w.v.config.Library.Known(ctx, chainIDs)
+		if err != nil {
+			return nil, &told{err.Error(), stemma.ReasonUnreachable}
+		}
+		for _, k := range kept {
+			if s.w.kept == nil {
+				s.w.kept = map[stemma.Digest]stemma.KnownBase{}
+			}
+			if other, twice := s.w.kept[k.Image.Digest]; !twice || other == k {
+				s.w.kept[k.Image.Digest] = k
+				out = append(out, k.Image)
+			}
+		}
+	}
 	for _, k := range s.w.known {
 		if ids := k.stack.ChainIDs(); len(ids) > 0 && slices.Contains(chainIDs, ids[len(ids)-1]) {
 			out = append(out, k.stack.Image)

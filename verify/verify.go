@@ -34,6 +34,10 @@ type Config struct {
 	// CacheDir keeps what TUF fetched. Empty: nothing is kept on disk.
 	CacheDir string
 
+	// Library proposes images that may be underneath others, and keeps what blobs unpack to. Nil: nothing is known, and what
+	// is computed is kept in memory.
+	Library Library
+
 	// Network says how registries and services are reached: hosts, certificates, credentials, limits. The zero value
 	// reaches public addresses over TLS, as nobody.
 	Network Network

@@ -46,6 +46,7 @@ type collecting struct {
 	signed   []policy.File           // signatures of policy files
 	at       time.Time               // another time than the present; verify alone asks
 	scope    stemma.Situation        // for whom the question is asked; verify alone says
+	library  verify.Library          // of known bases, or nil
 	expected map[stemma.Field]string // what this deployment expects of provenance; verify alone asks
 }
 
@@ -151,7 +152,7 @@ func (a *app) config(f *collecting, set *policy.Set) (config verify.Config, err 
 		return config, err
 	}
 	reach.Transport, reach.Sleep = a.transport, a.sleep
-	config = verify.Config{Policies: set, Signatures: f.signed, CacheDir: f.cacheDir, Roots: map[string][]byte{}, Network: reach, Clock: a.clock}
+	config = verify.Config{Policies: set, Signatures: f.signed, CacheDir: f.cacheDir, Roots: map[string][]byte{}, Network: reach, Clock: a.clock, Library: f.library}
 	for _, arg := range f.roots {
 		name, file, ok := strings.Cut(arg, "=")
 		if !ok {

@@ -140,7 +140,7 @@ Exit codes: 0 admit, 1 refuse, 2 usage, invalid policy or image not found, 3 und
 	}
 	root.Flags().Bool("version", false, "version of stemma") // without the shorthand -v, which is --verbose
 	root.SetHelpCommand(a.helpCommand())
-	root.AddCommand(a.inspectCommand(), a.treeCommand(), a.learnCommand(), a.verifyCommand(), a.mirrorCommand(), a.credentialsCommand(), a.policyCommand(), a.waiveCommand(), a.demoCommand())
+	root.AddCommand(a.inspectCommand(), a.treeCommand(), a.baseCommand(), a.learnCommand(), a.verifyCommand(), a.mirrorCommand(), a.credentialsCommand(), a.policyCommand(), a.waiveCommand(), a.demoCommand())
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return &usageError{err, "see " + c.CommandPath() + " --help"}
 	})

@@ -168,6 +168,10 @@ func standing(t *testing.T, w *stemmatest.World) {
 			at.Descriptor, as.Repository, as.SHA = image.Children[0], "acme/"+name, build.Commit
 			w.Attach(&at, ok[*stemmatest.Signed](t)(w.Sigstore.Attest(stemmatest.Sign{As: as}, build.V1(image.Platform(amd64)).JSON())))
 		}
+		if name == "web" {
+			// Of what stands beside app on the same, nothing is said.
+			ok[*stemmatest.Image](t)(w.Registry.PutImage(stemmatest.ImageSpec{Repository: "acme/plain", Tags: []string{"v1"}, Content: "plain", On: image}))
+		}
 		on = image
 	}
 }

@@ -14,7 +14,8 @@ import (
 
 func (a *app) treeCommand() *cobra.Command {
 	var flags collecting
-	var policies, bases []string
+	var beneath underneath
+	var policies []string
 	var verbose, files bool
 	c := &cobra.Command{
 		Use:   "tree IMAGE",
@@ -46,20 +47,26 @@ hint until its layers are shown to be the lowest of the image, blob by blob or b
 			if err := flags.prepare(); err != nil {
 				return err
 			}
+			done, err := beneath.open(c.Context(), &flags)
+			if err != nil {
+				return err
+			}
+			defer done()
 			_, set, v, err := a.consulting(c.Context(), &flags, policies)
 			if err != nil {
 				return err
 			}
 			ctx, cancel := context.WithTimeout(c.Context(), flags.timeout)
 			defer cancel()
-			done := a.progress("looking for what " + clean(args[0]) + " stands on")
+			finished := a.progress("looking for what " + clean(args[0]) + " stands on")
 			request := flags.request(args[0])
-			request.Bases, request.Files = bases, files
+			request.Bases, request.Files = beneath.bases, files
 			evidence, err := v.Tree(ctx, request)
-			done()
+			finished()
 			if err != nil {
 				return interrupted(c.Context(), args[0], err)
 			}
+			a.recordLineage(c.Context(), &beneath, evidence)
 			switch flags.output {
 			case "json":
 				return writeJSON(a.stdout, evidence)
@@ -74,7 +81,7 @@ hint until its layers are shown to be the lowest of the image, blob by blob or b
 	flags.further = "svg"
 	c.Flags().Lookup("output").Usage = "text, json (the evidence about the image and all that it stands on) or svg (a picture)"
 	c.Flags().StringArrayVar(&policies, "policy", nil, "policy `FILE`, directory or oci://REPOSITORY@DIGEST that says whose provenance may name a base, and what each image must meet. Repeatable")
-	c.Flags().StringArrayVar(&bases, "base", nil, "an `IMAGE` that may be underneath, besides those that are named: registry/repo[:tag][@digest], or [repository=]oci:DIR. Repeatable")
+	beneath.add(c)
 	c.Flags().BoolVar(&files, "files", false, "read all layers, and show which files of a base are replaced or deleted above it")
 	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "show every layer, and full digests")
 	return c

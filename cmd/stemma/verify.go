@@ -48,7 +48,7 @@ was wanted, by which line of which policy, on what proof, and what to do.`,
 	c.Flags().StringArrayVar(&opts.expect, "expect", nil, "`FIELD=VALUE` that the provenance of every image must state: commit, repository, ref, run, builder, … Repeatable")
 	c.Flags().StringVar(&opts.when, "at", "", "`TIME` to decide for instead of now, 2027-01-31 or 2027-01-31T12:00:00Z: asks what would be, and admits nothing")
 	c.Flags().StringArrayVar(&opts.as, "as", nil, "for whom it is decided, `KEY=VALUE`: namespace=payments, requester=alice. Repeatable")
-	c.Flags().StringArrayVar(&opts.bases, "base", nil, "an `IMAGE` that may be underneath, besides those that are named: registry/repo[:tag][@digest], or [repository=]oci:DIR. Repeatable")
+	opts.beneath.add(c)
 	c.Flags().BoolVar(&opts.strict, "strict", false, "exit by the verdict, as if every policy were enforced")
 	c.Flags().BoolVarP(&opts.verbose, "verbose", "v", false, "list the requirements that are met, too")
 	return c
@@ -62,7 +62,7 @@ type verifying struct {
 	expect          []string
 	when            string
 	as              []string
-	bases           []string
+	beneath         underneath
 	strict, verbose bool
 }
 
@@ -97,6 +97,11 @@ func (a *app) verify(ctx context.Context, images []string, opts *verifying) erro
 			return err
 		}
 	}
+	done, err := opts.beneath.open(ctx, &opts.collecting)
+	if err != nil {
+		return err
+	}
+	defer done()
 	v, err := a.verifier(ctx, &opts.collecting, set)
 	if err != nil {
 		return err
@@ -176,7 +181,7 @@ type answerError struct {
 func (a *app) verifyImages(ctx context.Context, v *verify.Verifier, images []string, opts *verifying, trust []string, release verify.Release) error {
 	out := answers{Decisions: []*stemma.Decision{}}
 	for _, image := range images {
-		result, err := a.one(ctx, v, image, &opts.collecting, opts.bases)
+		result, err := a.one(ctx, v, image, &opts.collecting, &opts.beneath)
 		if err != nil {
 			// One image without an answer does not hide the others (kyverno#16208).
 			code := a.report(err)
@@ -208,17 +213,18 @@ func (a *app) decided(out *answers, d *stemma.Decision, image string, opts *veri
 	out.Decisions = append(out.Decisions, d)
 }
 
-func (a *app) one(ctx context.Context, v *verify.Verifier, image string, flags *collecting, bases []string) (*verify.Result, error) {
+func (a *app) one(ctx context.Context, v *verify.Verifier, image string, flags *collecting, beneath *underneath) (*verify.Result, error) {
 	limited, cancel := context.WithTimeout(ctx, flags.timeout)
 	defer cancel()
 	defer a.progress("looking for evidence about " + clean(image))()
 	request := flags.request(image)
-	request.Bases = bases
+	request.Bases = beneath.bases
 	result, err := v.Verify(limited, request)
 	if err != nil {
-		err = interrupted(ctx, image, err)
+		return nil, interrupted(ctx, image, err)
 	}
-	return result, err
+	a.recordLineage(ctx, beneath, result.Evidence)
+	return result, nil
 }
 
 // interrupted replaces an error that comes of a signal, and accuses no registry of being slow.

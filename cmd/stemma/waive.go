@@ -185,7 +185,7 @@ func (a *app) draft(ctx context.Context, set *policy.Set, image string, opts *wa
 	var found stemma.Image
 	var decision *stemma.Decision
 	if opts.unmet {
-		result, err := a.one(ctx, v, image, &opts.collecting, nil)
+		result, err := a.one(ctx, v, image, &opts.collecting, &underneath{})
 		if err != nil {
 			return nil, err
 		}
