@@ -2,8 +2,10 @@ package verify_test
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -266,4 +268,115 @@ func unmet(d *stemma.Decision) string {
 		}
 	}
 	return string(d.Verdict) + "\n" + b.String()
+}
+
+// BenchmarkHundredOnOne verifies a hundred images on one base, which stands on another, as a cluster that restarts does.
+func BenchmarkHundredOnOne(b *testing.B) {
+	s := newStage(b)
+	debian := level{stage: s, name: "debian"}.put()
+	run := level{stage: s, name: "run", on: debian}.put()
+	for i := range 100 {
+		level{stage: s, name: fmt.Sprintf("app%d", i), on: run}.put()
+	}
+	s.policy = basing("proof: proven", "policy: services", "endsAt: [scratch]")
+	v := must[*verify.Verifier](b)(s.verifier())
+	s.Registry.Requests()
+	bases, images := 0, 0
+	b.ResetTimer()
+	for n := range b.N {
+		at := s.Now.Add(time.Duration(n%2) * 2 * time.Minute) // what was found is old each time
+		for i := range 100 {
+			r, err := v.Verify(b.Context(), verify.Request{Image: fmt.Sprintf("ghcr.io/acme/app%d:v1", i), Situation: stemma.Situation{At: at}})
+			if err != nil || r.Decision.Verdict != stemma.Allow {
+				b.Fatal(err)
+			}
+		}
+		for _, r := range s.Registry.Requests() {
+			switch {
+			case strings.Contains(r, "/v2/acme/app"):
+				images++
+			default:
+				bases++
+			}
+		}
+	}
+	b.ReportMetric(float64(bases)/float64(b.N), "requests-bases")
+	b.ReportMetric(float64(images)/float64(b.N)/100, "requests/image")
+}
+
+// TestBaseOnce: a hundred images on one base look at that base once, one after another or all at a time; and again when what was
+// found has grown old, or could not all be looked at.
+func TestBaseOnce(t *testing.T) {
+	const images = 100
+	chain := func(s *stage) {
+		debian := level{stage: s, name: "debian"}.put()
+		run := level{stage: s, name: "run", on: debian}.put()
+		for i := range images {
+			level{stage: s, name: fmt.Sprintf("app%d", i), on: run}.put()
+		}
+		s.policy = basing("proof: proven", "policy: services", "endsAt: [scratch]")
+	}
+	asked := func(s *stage) (n int) { // since it was asked last
+		for _, r := range s.Registry.Requests() {
+			if strings.Contains(r, "/v2/acme/run/referrers/") {
+				n++
+			}
+		}
+		return n
+	}
+	one := func(t *testing.T, s *stage, v *verify.Verifier, i int, at time.Time) {
+		r, err := v.Verify(t.Context(), verify.Request{Image: fmt.Sprintf("ghcr.io/acme/app%d:v1", i), Situation: stemma.Situation{At: at}})
+		if err != nil || r.Decision.Verdict != stemma.Allow {
+			t.Errorf("image %d: %v", i, err)
+		}
+	}
+	once := 0
+	t.Run("one after another", func(t *testing.T) {
+		s := newStage(t)
+		chain(s)
+		v := must[*verify.Verifier](t)(s.verifier())
+		one(t, s, v, 0, s.Now)
+		once = asked(s)
+		for i := range images {
+			one(t, s, v, i, s.Now)
+		}
+		if got := asked(s); once == 0 || got != 0 {
+			t.Errorf("asked %d times for the first, %d for the others", once, got)
+		}
+		one(t, s, v, 0, s.Now.Add(2*time.Minute))
+		if got := asked(s); got != once {
+			t.Errorf("asked %d times when it is old, want %d", got, once)
+		}
+	})
+	t.Run("at a time", func(t *testing.T) {
+		s := newStage(t)
+		chain(s)
+		v := must[*verify.Verifier](t)(s.verifier())
+		var wg sync.WaitGroup
+		for i := range images {
+			wg.Go(func() { one(t, s, v, i, s.Now) })
+		}
+		wg.Wait()
+		if got := asked(s); got != once {
+			t.Errorf("asked %d times, want %d", got, once)
+		}
+	})
+	t.Run("a place that does not answer", func(t *testing.T) {
+		s := newStage(t)
+		chain(s)
+		v := must[*verify.Verifier](t)(s.verifier())
+		s.Registry.Fault = func(w http.ResponseWriter, r *http.Request) bool {
+			if !strings.Contains(r.URL.Path, "/v2/acme/run/referrers/") {
+				return false
+			}
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return true
+		}
+		r := must[*verify.Result](t)(v.Verify(t.Context(), verify.Request{Image: "ghcr.io/acme/app1:v1", Situation: stemma.Situation{At: s.Now}}))
+		if r.Decision.Verdict != stemma.Undetermined {
+			t.Errorf("%s", unmet(r.Decision))
+		}
+		s.Registry.Fault = nil
+		one(t, s, v, 1, s.Now)
+	})
 }

@@ -192,7 +192,7 @@ func (w *walk) down(ctx context.Context, e *stemma.Evidence, ref oci.Reference, 
 		return
 	}
 	ref.Digest = e.Image.Digest
-	stack, err := w.v.client.Stack(ctx, ref, e.Platform)
+	stack, err := w.stack(ctx, ref, e.Platform)
 	if err != nil {
 		e.Base = &stemma.Lineage{Grade: stemma.BaseUnknown, Why: "its layers could not be read: " + stemma.Printable(err.Error(), 300), Reason: cmp.Or(oci.ReasonOf(err), stemma.ReasonBadAnswer)}
 		return
@@ -329,13 +329,21 @@ func (w *walk) further(ctx context.Context, l *stemma.Lineage, path []stemma.Dig
 		l.Evidence = known
 		return
 	}
-	if w.left--; w.left < 0 {
-		l.Stopped, l.Reason = fmt.Sprintf("%d images were looked at, and no more are", maxImages), stemma.ReasonTruncated
-		return
-	}
 	ref, index, name := w.where(l)
 	if ref.Layout == "" && ref.Host == "" {
 		l.Stopped, l.Reason = "its repository is not known", stemma.ReasonNotStated
+		return
+	}
+	k := w.ground(ref, index, name)
+	if len(path) == 1 {
+		defer w.v.beneath.alone(ctx, k)()
+	}
+	if e := w.v.beneath.recall(k, w.at.At, path); e != nil && !w.at.WhatIf {
+		l.Evidence = e
+		return
+	}
+	if w.left--; w.left < 0 {
+		l.Stopped, l.Reason = fmt.Sprintf("%d images were looked at, and no more are", maxImages), stemma.ReasonTruncated
 		return
 	}
 	r := Request{Image: ref.String(), Name: name, Situation: w.at, Also: w.asked.Also}
@@ -350,6 +358,9 @@ func (w *walk) further(ctx context.Context, l *stemma.Lineage, path []stemma.Dig
 	w.seen[l.Base.Digest] = e
 	l.Evidence = e
 	w.down(ctx, e, oci.Reference{Host: ref.Host, Repository: ref.Repository, Layout: ref.Layout}, nil, path)
+	if !w.at.WhatIf && ctx.Err() == nil {
+		w.v.beneath.remember(k, w.at.At, e)
+	}
 }
 
 // where a base lies: where it was given, or in the repository by which it is named.
@@ -391,7 +402,7 @@ func (s shelf) Stack(ctx context.Context, image stemma.Image, platform stemma.Pl
 		return nil, errors.New("it is not named by its repository")
 	}
 	ref.Tag, ref.Digest = "", image.Digest
-	stack, err := s.w.v.client.Stack(ctx, ref, platform)
+	stack, err := s.w.stack(ctx, ref, platform)
 	if err != nil {
 		return nil, brief(err)
 	}

@@ -76,6 +76,7 @@ type Verifier struct {
 	missing []stemma.Unavailable    // trust domains that could not be loaded
 
 	contents contents // of layers
+	beneath  beneath  // of images that others stand on
 
 	endorsed   []stemma.Endorsement // files of the policies that are signed
 	unendorsed []stemma.Rejection   // and signatures that are over none of them
