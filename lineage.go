@@ -196,6 +196,10 @@ type Lineage struct {
 	Reason  Reason    `json:"reason,omitempty"` // where something could not be looked at: why not
 	Steps   bool      `json:"steps,omitempty"`  // somebody whose word counts tells the steps of the build
 	Signals []Signal  `json:"signals,omitempty"`
+	// Equivalent: the base is the image itself, compressed anew: the same config, and the same content of every layer.
+	Equivalent bool `json:"equivalent,omitempty"`
+	// Rebased is what became of the image that it is said to be, on another base.
+	Rebased *Rebase `json:"rebased,omitempty"`
 	// Changes are what the image changes of the config of its base; Inherited are labels that it has from there, and so does
 	// not say of itself.
 	Changes   []Change `json:"changes,omitempty"`
@@ -217,6 +221,15 @@ type Lineage struct {
 	// Stages are images of which the build used something that is not what the result stands on.
 	Stages     []Stage `json:"stages,omitempty"`
 	MoreStages bool    `json:"moreStages,omitempty"` // there are more, which were not looked at
+}
+
+// Rebase is an image that another is said to be, put onto another base.
+type Rebase struct {
+	Original Image     `json:"original"`
+	Evidence *Evidence `json:"evidence,omitempty"` // about the original
+	Why      string    `json:"why,omitempty"`      // it is not; empty: it is
+	Reason   Reason    `json:"reason,omitempty"`   // where that could not be seen
+	Changes  []Change  `json:"changes,omitempty"`  // of its config that do not come from the bases
 }
 
 // Tagged is to what a tag led when it was looked at.

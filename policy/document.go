@@ -70,6 +70,7 @@ type SetSpec struct {
 
 	Platforms      Platforms      `yaml:"platforms" default:"index"`       // what of an index is judged: index (the digest asked for), all (each platform on evidence about itself), nodes (those of the nodes; all when they are not known), or a list: [linux/amd64, windows/amd64]
 	ConfigSubjects ConfigSubjects `yaml:"configSubjects" default:"refuse"` // refuse (default) or accept evidence whose subject is the digest of the image's config
+	Derived        []Derived      `yaml:"derived"`                         // how an image may be made of another whose evidence then counts as its own: recompressed (the same config, and the same content of every layer) or, in policies with a base block, rebased (the same layers on another base); none when absent
 	Mirrors        []Mirror       `yaml:"mirrors"`                         // repositories that are copies of others; the first that fits says which
 	Evidence       []Alternate    `yaml:"evidence"`                        // further places where evidence may lie, at most 16 in all
 
@@ -94,6 +95,17 @@ const (
 	ConfigsRefused  ConfigSubjects = "refuse"
 	ConfigsAccepted ConfigSubjects = "accept"
 )
+
+// Derived is a way to make an image of another without building it.
+type Derived string
+
+// Ways that can be recomputed.
+const (
+	Recompressed Derived = "recompressed"
+	Rebased      Derived = "rebased"
+)
+
+func (Derived) choices() []string { return []string{string(Recompressed), string(Rebased)} }
 
 // Mirror maps the name of a copy back to the name that policies match. Both names have the same {x}, and ** at the end of
 // both or of neither stands for the rest.

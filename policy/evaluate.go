@@ -41,6 +41,7 @@ func Evaluate(set *Set, evidence *stemma.Evidence, situation stemma.Situation) *
 		var missing []string
 		first := len(d.Findings)
 		for _, t := range targets {
+			t = set.derived(t, p)
 			j := &judgement{of: set, set: &set.spec, expressions: set.environment, policy: p, spec: &p.spec, top: evidence, target: t, at: situation, vars: vars, waived: waived[p.name]}
 			said := j.judge()
 			if d.Findings == nil {

@@ -67,6 +67,7 @@ type loaded struct {
 	of       stemma.Digest // of the file
 	distrust []*distrusted
 	tags     Tags   // of the PolicySet
+	derived  bool   // the PolicySet says how an image may be made of another
 	onBase   bool   // an expression of it looks at what the image stands on
 	rules    []Rule // of its own
 	required []Rule // all in force, whatever the situation
@@ -85,7 +86,7 @@ func (p *loaded) where(path string) string {
 		if at, ok := p.places[path]; ok {
 			return at.String()
 		}
-		if at, ok := p.shared[path]; ok && (strings.Count(path, ".") > 1 || path == "spec.platforms" || path == "spec.configSubjects" || path == "spec.tags") {
+		if at, ok := p.shared[path]; ok && (strings.Count(path, ".") > 1 || path == "spec.platforms" || path == "spec.configSubjects" || path == "spec.tags" || path == "spec.derived") {
 			return at.String()
 		}
 		i := strings.LastIndexAny(path, ".[")
@@ -248,6 +249,7 @@ func (l *loader) finish(files []File) {
 	}
 	for _, p := range l.set.policies {
 		p.shared, p.distrust, p.tags = l.set.places, l.set.distrust, l.set.spec.Tags
+		p.derived = len(l.set.spec.Derived) > 0
 	}
 	for _, check := range slices.Concat(l.checks, l.last) {
 		check()

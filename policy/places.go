@@ -357,7 +357,7 @@ func (s *Set) Needs(repository string, situation stemma.Situation) Needs {
 		if _, _, ok := p.matches(repository, situation); !ok {
 			continue
 		}
-		n.Base = n.Base || p.spec.Base != nil || p.onBase
+		n.Base = n.Base || p.spec.Base != nil || p.onBase || len(s.spec.Derived) > 0
 		for _, q := range s.below(p, nil) {
 			n.Files, n.Tags = n.Files || len(q.spec.Base.DenyOverwrite) > 0, n.Tags || q.spec.Base.Newer != ""
 		}

@@ -134,6 +134,7 @@ type target struct {
 	platform string             // "" when the digest is judged as a whole, or no platform is told
 	of       stemma.Digest      // "" when the digest is judged as a whole, or there is nothing to judge
 	listings []listing
+	derived  string // how it is made of the image whose evidence is judged
 }
 
 // digest is what is judged.

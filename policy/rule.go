@@ -36,7 +36,7 @@ type Rule struct {
 // Rules returns every rule in the order in which findings are listed.
 func Rules() []Rule {
 	rules := []Rule{
-		imageAuthentic(), imagePlatform(), imageTag(), signatureBy(),
+		imageAuthentic(), imagePlatform(), imageTag(), imageDerived(), signatureBy(),
 		provenancePresent(), builderApproved(), builderTrigger(), builderRunner(), builderNamespace(), builderTasks(), builderSteps(),
 		provenanceFormat(), provenanceLevel(), provenanceAge(), provenanceConsistent(), provenanceAgreement(), provenanceRun(), provenanceBuilders(), provenanceWhole(),
 		sourceRepository(), sourceIdentity(), sourceRef(),

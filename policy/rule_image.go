@@ -90,3 +90,46 @@ func alternate(place string) bool {
 func compareAttestations(a, b *stemma.Attestation) int {
 	return cmp.Or(cmp.Compare(a.Bundle, b.Bundle), cmp.Compare(a.Signer.Trust, b.Signer.Trust), bytes.Compare(encode(a), encode(b)))
 }
+
+func imageDerived() Rule {
+	return Rule{
+		ID:       "image.derived",
+		Title:    "the image is not what it is said to be made of",
+		Why:      "Compressing layers anew, or putting them onto another base, makes a digest that nobody attested. Whether it is the attested image all the same can be recomputed, and must be.",
+		Fix:      "deploy the image that was attested, or attest this one",
+		Since:    "0.1",
+		Controls: []string{"SI-7", "SR-4(3)"},
+		inForce:  func(p *loaded) bool { return p.derived },
+		image: func(j *judgement) result {
+			if j.target.derived == "" {
+				return result{outcome: stemma.NotApplicable}
+			}
+			r := pass(j.target.derived, j.target.of)
+			r.path = "derived"
+			return r
+		},
+	}
+}
+
+// derived is a target with the evidence about the image that it is made of, where the set takes that for its own. The image is
+// the same to the byte, or is the same on another base, which a block base judges; what it stands on stays its own.
+func (s *Set) derived(t target, p *loaded) target {
+	e := t.evidence
+	if e == nil || e.Base == nil || isIndex(e) {
+		return t
+	}
+	l := e.Base
+	if slices.Contains(s.spec.Derived, Recompressed) && l.Equivalent && l.Grade.Based() && l.Evidence != nil {
+		of := *l.Evidence
+		t.evidence, t.above = &of, nil
+		t.of, t.derived = e.Image.Digest, "compressed anew, the content of "+brief(l.Base)
+		return t
+	}
+	if r := l.Rebased; slices.Contains(s.spec.Derived, Rebased) && p.spec.Base != nil && r != nil && r.Why == "" && r.Evidence != nil {
+		of := *r.Evidence
+		of.Base, of.Stack = l, e.Stack
+		t.evidence, t.above = &of, nil
+		t.of, t.derived = e.Image.Digest, "the layers of "+brief(r.Original)+" on "+brief(l.Base)
+	}
+	return t
+}

@@ -118,6 +118,12 @@ func ruleCases() []ruleCase {
 		ruleCase{"image.platform", stemma.Unknown, stemma.ReasonUnreachable, both, many{index("linux/amd64"), unread}},
 		ruleCase{"image.authentic", stemma.Fail, stemma.ReasonPlatform, both, many{index("linux/s390x")}},
 		ruleCase{"image.authentic", stemma.Fail, stemma.ReasonBinding, both, many{index("linux/amd64"), func(e *stemma.Evidence) { add(e, "bundle", githubSigner(trustedSAN)); nothing(e.Platforms[0]) }}},
+		ruleCase{"image.derived", stemma.Pass, "", f0Policy + inSet("derived: [recompressed]"), many{func(e *stemma.Evidence) {
+			of := *e
+			e.Image.Digest, e.Attestations, e.Provenance = digest("compressed anew"), nil, nil
+			e.Base = stands(stemma.BaseLayers, &of)
+			e.Base.Equivalent = true
+		}}},
 		ruleCase{"image.tag", stemma.Pass, "", f0Policy + inSet("tags: refuse"), nil},
 		ruleCase{"image.tag", stemma.Fail, stemma.ReasonTag, f0Policy + inSet("tags: refuse"), nil},
 		ruleCase{"image.tag", stemma.Fail, stemma.ReasonTag, f0Policy + inSet("tags: pin"), nil},
@@ -168,6 +174,7 @@ func TestRules(t *testing.T) {
 	}
 	impossible := map[string][]stemma.Outcome{
 		"image.tag":      {stemma.Unknown},              // but as advice, under observe
+		"image.derived":  {stemma.Fail, stemma.Unknown}, // where it is not made of another, its own evidence decides
 		"image.approved": {stemma.Fail},                 // one that ended weighs nothing, and the other rules decide
 		"image.policy":   {stemma.Pass, stemma.Unknown}, // it is listed only when no policy matches, which is always known
 	}

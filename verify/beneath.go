@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"stemma"
+	"stemma/internal/lineage"
 	"stemma/internal/oci"
 )
 
@@ -173,4 +174,54 @@ func (w *walk) ground(ref oci.Reference, index stemma.Digest, name string) groun
 		k.also += "base " + base + "\n"
 	}
 	return k
+}
+
+// rebased compares an image, or each platform of it, with the one that it is said to be on another base.
+func (w *walk) rebased(ctx context.Context, e *stemma.Evidence) error {
+	ref, err := oci.ParseReference(w.asked.Original)
+	if err != nil {
+		return translate(err)
+	}
+	original, err := w.v.collect(ctx, Request{Image: w.asked.Original, Situation: w.at, Also: w.asked.Also}, false)
+	if err != nil {
+		return err
+	}
+	at := oci.Reference{Host: ref.Host, Repository: ref.Repository, Layout: ref.Layout}
+	w.down(ctx, original, at, nil, nil)
+	f := lineage.Finder{Source: shelf{w, at}, Facts: w.facts()}
+	for _, own := range leavesOf(e) {
+		if own.Stack == nil || own.Base == nil {
+			continue
+		}
+		for _, o := range leavesOf(original) {
+			if o.Stack == nil || o.Base == nil || own.Platform.Normal() != o.Platform.Normal() {
+				continue
+			}
+			own.Base.Rebased = f.Rebase(ctx, own.Stack, own.Base, o.Stack, o.Base)
+			own.Base.Rebased.Evidence = o
+		}
+	}
+	return nil
+}
+
+// leavesOf are the manifests that something runs from.
+func leavesOf(e *stemma.Evidence) []*stemma.Evidence {
+	if len(e.Platforms) == 0 {
+		return []*stemma.Evidence{e}
+	}
+	var out []*stemma.Evidence
+	for _, c := range e.Platforms {
+		if !c.Attestation {
+			out = append(out, leavesOf(c)...)
+		}
+	}
+	return out
+}
+
+// facts are what is known of the contents of layers.
+func (w *walk) facts() lineage.Facts {
+	if w.v.config.Library != nil {
+		return w.v.config.Library
+	}
+	return &w.v.contents
 }

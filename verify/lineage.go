@@ -52,6 +52,9 @@ func (v *Verifier) walk(ctx context.Context, r Request, evidence *stemma.Evidenc
 		return translate(err)
 	}
 	w.down(ctx, evidence, oci.Reference{Host: ref.Host, Repository: ref.Repository, Layout: ref.Layout}, nil, nil)
+	if r.Original != "" {
+		return w.rebased(ctx, evidence)
+	}
 	return nil
 }
 
@@ -203,11 +206,7 @@ func (w *walk) down(ctx context.Context, e *stemma.Evidence, ref oci.Reference, 
 	if w.v.config.Policies != nil {
 		subject.Trusted = w.v.config.Policies.Trusts(e, w.at)
 	}
-	var facts lineage.Facts = &w.v.contents
-	if w.v.config.Library != nil {
-		facts = w.v.config.Library
-	}
-	e.Base = lineage.Finder{Source: shelf{w, ref}, Facts: facts}.Find(ctx, subject)
+	e.Base = lineage.Finder{Source: shelf{w, ref}, Facts: w.facts()}.Find(ctx, subject)
 	if e.Base.Grade.Based() && w.asked.Files {
 		lineage.Finder{Source: shelf{w, ref}}.Files(ctx, stack, e.Base)
 	}

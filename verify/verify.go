@@ -55,6 +55,7 @@ type Request struct {
 	Also      []string         // further repositories where evidence may lie, besides those of the policy set
 	Sources   []string         // further sources of attestations: "github=acme/app", "archivista=https://archivista.example"
 	Bases     []string         // images that may be underneath, besides what is named: registry/repo[:tag][@digest], or [repository=]oci:DIR[@digest]
+	Original  string           // the image that this one is, put onto another base
 	Files     bool             // Tree also reads all layers, to find files of a base that layers above replace or delete
 	Situation stemma.Situation // At is filled from Config.Clock when it is zero; another time makes a decision without effect
 

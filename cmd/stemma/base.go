@@ -19,14 +19,16 @@ import (
 
 // underneath holds the flags of every verb that looks at what images stand on.
 type underneath struct {
-	bases []string
-	path  string
+	bases    []string
+	original string
+	path     string
 
 	store *store.Store
 }
 
 func (u *underneath) add(c *cobra.Command) {
 	c.Flags().StringArrayVar(&u.bases, "base", nil, "an `IMAGE` that may be underneath, besides those that are named: registry/repo[:tag][@digest], or [repository=]oci:DIR. Repeatable")
+	c.Flags().StringVar(&u.original, "rebased-from", "", "the `IMAGE` that this one is, put onto another base: it is recomputed, and a PolicySet may take the evidence about it (derived: [rebased])")
 	u.addStore(c)
 }
 

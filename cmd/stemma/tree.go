@@ -60,7 +60,7 @@ hint until its layers are shown to be the lowest of the image, blob by blob or b
 			defer cancel()
 			finished := a.progress("looking for what " + clean(args[0]) + " stands on")
 			request := flags.request(args[0])
-			request.Bases, request.Files = beneath.bases, files
+			request.Bases, request.Original, request.Files = beneath.bases, beneath.original, files
 			evidence, err := v.Tree(ctx, request)
 			finished()
 			if err != nil {
@@ -282,6 +282,20 @@ func overwritten(b *stemma.Lineage) []string {
 	return out
 }
 
+// made says of what an image was made without building it.
+func made(b *stemma.Lineage) []string {
+	var out []string
+	if b.Equivalent {
+		out = append(out, "it is "+clean(b.Base.String())+", compressed anew: the same config, and the same content of every layer")
+	}
+	if r := b.Rebased; r != nil && r.Why == "" {
+		out = append(out, "it is "+clean(r.Original.String())+" on another base: the same layers above it, and the same settings")
+	} else if r != nil {
+		out = append(out, "it is not "+clean(r.Original.String())+" on another base: "+clean(r.Why))
+	}
+	return out
+}
+
 // signatory is the short name of who signed a piece of evidence about an image.
 func signatory(e *stemma.Evidence, bundle stemma.Digest, otherwise string) string {
 	for i := range e.Attestations {
@@ -353,6 +367,9 @@ func (a *app) printStack(p palette, e *stemma.Evidence, verbose bool, judge func
 		}
 	}
 	a.printBelow(p, below)
+	for _, line := range made(e.Base) {
+		fmt.Fprintf(a.stdout, "\n    %s\n", line)
+	}
 	a.printSignals(p, e, verbose)
 	a.printStages(p, e)
 }

@@ -218,7 +218,7 @@ func (a *app) one(ctx context.Context, v *verify.Verifier, image string, flags *
 	defer cancel()
 	defer a.progress("looking for evidence about " + clean(image))()
 	request := flags.request(image)
-	request.Bases = beneath.bases
+	request.Bases, request.Original = beneath.bases, beneath.original
 	result, err := v.Verify(limited, request)
 	if err != nil {
 		return nil, interrupted(ctx, image, err)

@@ -274,6 +274,8 @@ func (c *choice) proven(n *named) {
 func (c *choice) take(n *named, grade stemma.BaseGrade) {
 	c.out.Grade, c.out.Base, c.out.Index = grade, n.stack.Image, n.stack.Index
 	c.out.Layers, c.out.How = len(n.stack.Layers), n.match.how
+	own := c.subject.Stack
+	c.out.Equivalent = own.Config != "" && own.Config == n.stack.Config && len(own.Layers) == len(n.stack.Layers)
 	c.out.Changes, c.out.Inherited = changes(n.stack.Settings, c.subject.Stack.Settings)
 	for i := range c.out.Signals {
 		s := &c.out.Signals[i]
