@@ -102,7 +102,7 @@ func (s *Store) On(ctx context.Context, base stemma.Digest, limit int) (out []St
 	}
 	rows, err := s.db.QueryContext(ctx, `SELECT m.asked, m.repository, m.digest, m.platform, min(l.depth), l.grade, m.seen
 		FROM (SELECT manifest, depth, grade FROM lineage WHERE base = ?1 UNION SELECT manifest, depth, grade FROM lineage WHERE named = ?1) l
-		JOIN manifest m ON m.digest = l.manifest GROUP BY m.digest ORDER BY m.repository, m.asked, m.platform LIMIT ?2`, b, limit+1)
+		JOIN manifest m ON m.digest = l.manifest GROUP BY m.digest, m.repository ORDER BY m.repository, m.asked, m.platform LIMIT ?2`, b, limit+1)
 	if err != nil {
 		return nil, false, fmt.Errorf("asking store %s what stands on %s: %w", s.path, base.Short(), err)
 	}

@@ -28,11 +28,12 @@ CREATE TABLE content (
 
 -- Manifests of which it was looked at what they stand on.
 CREATE TABLE manifest (
-	digest     BLOB PRIMARY KEY,
-	asked      BLOB NOT NULL, -- the digest that was asked for: the manifest or an index that lists it
+	digest     BLOB NOT NULL,
 	repository TEXT NOT NULL,
+	asked      BLOB NOT NULL, -- the digest that was asked for: the manifest or an index that lists it
 	platform   TEXT NOT NULL,
-	seen       INTEGER NOT NULL -- seconds since 1970
+	seen       INTEGER NOT NULL, -- seconds since 1970
+	PRIMARY KEY (digest, repository)
 ) WITHOUT ROWID;
 
 -- And what that is, step by step.
