@@ -21,7 +21,10 @@ type SBOM struct {
 	// Subjects is what the document says it describes: of an image its digests and package URL.
 	Subjects []Component `json:"subjects,omitempty"`
 	// Bases are images that it names as ancestors of its subject.
-	Bases    []Component `json:"bases,omitempty"`
+	Bases []Component `json:"bases,omitempty"`
+	// BaseImages are the same, by their canonical names as far as these can be told.
+	BaseImages []Image `json:"baseImages,omitempty"`
+
 	Packages []Component `json:"packages,omitempty"` // all other components, in order, at most MaxPackages
 	Elements Elements    `json:"elements,omitzero"`
 	Notes    []string    `json:"notes,omitempty"`

@@ -36,18 +36,29 @@ type chain struct {
 	open result
 }
 
+// descent is what is known on the way down from a target.
+type descent struct {
+	chains []chain
+	nested int             // images above, of one that is judged as a base
+	roles  map[role]result // of images underneath, shared with those
+}
+
 // maxSteps bounds a chain that is judged. No look goes as deep.
 const maxSteps = 64
 
 // chains are what the target stands on: one of a manifest, of an index one of each platform that runs.
 func (j *judgement) chains() []chain {
-	if j.ground != nil {
-		return j.ground
+	if j.descent == nil {
+		j.descent = &descent{}
 	}
-	j.ground = []chain{}
+	d := j.descent
+	if d.chains != nil {
+		return d.chains
+	}
+	d.chains = []chain{}
 	if !isIndex(j.evidence) {
-		j.ground = append(j.ground, j.chain(j.evidence))
-		return j.ground
+		d.chains = append(d.chains, j.chain(j.evidence))
+		return d.chains
 	}
 	var f family
 	f.add(j.evidence, nil)
@@ -56,12 +67,12 @@ func (j *judgement) chains() []chain {
 		return cmp.Or(cmp.Compare(a.platform.String(), b.platform.String()), cmp.Compare(a.evidence.Image.Digest, b.evidence.Image.Digest))
 	})
 	for _, l := range f.leaves {
-		j.ground = append(j.ground, j.chain(l.evidence))
+		d.chains = append(d.chains, j.chain(l.evidence))
 	}
 	if len(f.unread) > 0 {
-		j.ground = append(j.ground, chain{of: j.evidence, last: &stemma.Lineage{}, open: unknownBecause(f.unread, "every platform")})
+		d.chains = append(d.chains, chain{of: j.evidence, last: &stemma.Lineage{}, open: unknownBecause(f.unread, "every platform")})
 	}
-	return j.ground
+	return d.chains
 }
 
 // base is the block, or one that asks for nothing: an expression may look at what the policy does not ask about.

@@ -55,7 +55,7 @@ func Evaluate(set *Set, evidence *stemma.Evidence, situation stemma.Situation) *
 			missing = append(missing, said.policy.spec.notRequired()...)
 			d.Skipped = append(d.Skipped, j.weakened()...)
 		}
-		missing = slices.DeleteFunc((&Spec{}).notRequired(), func(block string) bool { return !slices.Contains(missing, block) })
+		missing = slices.DeleteFunc(requirements(), func(block string) bool { return !slices.Contains(missing, block) })
 		if len(d.Policies) > 0 {
 			missing = slices.DeleteFunc(missing, func(block string) bool { return !slices.Contains(d.NotRequired, block) })
 		}
@@ -519,6 +519,11 @@ func verdictOf(findings []stemma.Finding) stemma.Verdict {
 		return stemma.Undetermined
 	}
 	return stemma.Allow
+}
+
+// requirements lists the blocks of the language that require something.
+func requirements() []string {
+	return []string{"signature", "provenance", "source", "inputs", "sbom", "vulnerabilities", "attestations", "base"}
 }
 
 // notRequired lists the blocks of the language that the policy does not have.

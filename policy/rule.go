@@ -101,8 +101,7 @@ type judgement struct {
 	cells       []*result // of the rules that judge each provenance, over all candidates
 	each        []string  // ids of those rules, in the same order
 	waived      []string  // ids of rules that are waived for the image
-	ground      []chain   // what the target stands on
-	nested      int       // images above, of one that is judged as a base
+	descent     *descent  // what the target stands on, once that was asked
 }
 
 // candidate is an authenticated provenance about this very image, judged as the work of one builder. A signer that fits

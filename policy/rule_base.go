@@ -249,8 +249,29 @@ func (j *judgement) eachStep(path string, ask func(step, AtDepth) *result) resul
 	return j.sum(parts, path, cmp.Or(strings.Join(slices.Compact(names), ", "), "nothing underneath that it is asked of"))
 }
 
-// role judges an image underneath, or beside, by a policy of the set: as an image that was asked for by digest.
+// role is an image that is judged by a policy as what another stands on.
+type role struct {
+	policy string
+	of     *stemma.Evidence
+	name   stemma.Image
+}
+
+// role judges an image underneath, or beside, by a policy of the set: as an image that was asked for by digest. It does so once:
+// each image of a chain asks the same of all that are below it.
 func (j *judgement) role(name string, image stemma.Image, e *stemma.Evidence) result {
+	k := role{name, e, image}
+	if known, ok := j.descent.roles[k]; ok {
+		return known
+	}
+	if j.descent.roles == nil {
+		j.descent.roles = map[role]result{}
+	}
+	r := j.judged(name, image, e)
+	j.descent.roles[k] = r
+	return r
+}
+
+func (j *judgement) judged(name string, image stemma.Image, e *stemma.Evidence) result {
 	r := result{outcome: stemma.Unknown, reason: stemma.ReasonUnreachable, want: "all that policy " + name + " asks for", got: brief(image)}
 	if j.of == nil {
 		return r
@@ -274,13 +295,13 @@ func (j *judgement) role(name string, image stemma.Image, e *stemma.Evidence) re
 		r.fix = "add the repository to match.images of policy " + name + " if images may stand on it"
 		return r
 	}
-	if j.nested >= maxSteps {
+	if j.descent.nested >= maxSteps {
 		r.reason, r.detail = stemma.ReasonTruncated, fmt.Sprintf("more than %d images stand on one another", maxSteps)
 		return r
 	}
 	below := &judgement{
 		of: j.of, set: j.set, expressions: j.expressions, policy: p, spec: &p.spec, top: e, target: target{evidence: e}, at: at, vars: vars,
-		waived: j.of.waived(e.Image, at)[p.name], nested: j.nested + 1,
+		waived: j.of.waived(e.Image, at)[p.name], descent: &descent{nested: j.descent.nested + 1, roles: j.descent.roles},
 	}
 	said := below.judge()
 	d := stemma.Decision{Image: e.Image, Situation: at, Findings: said.findings}

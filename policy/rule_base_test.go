@@ -374,3 +374,25 @@ func baseRuleCases() []ruleCase {
 	}
 	return out
 }
+
+// TestBase_deep: a policy that asks of bases what they ask of theirs judges each image once. Judged anew at each step, forty
+// images would be judged a million million times.
+func TestBase_deep(t *testing.T) {
+	policy := f0Policy + "  base: {policy: bases, endsAt: [none]}\n" + strings.Replace(basesPolicy, "  signature:", "  base: {policy: bases, endsAt: [none]}\n  signature:", 1)
+	below := ground(stemma.BaseUnknown)
+	for i := range 40 {
+		e := signedBase(fmt.Sprintf("level%d", i))
+		e.Base = below
+		below = stands(stemma.BaseLayers, e)
+	}
+	allowed(t, evaluate(t, policy, based(below)))
+	lowest := below
+	for lowest.Evidence.Base.Evidence != nil {
+		lowest = lowest.Evidence.Base
+	}
+	nothing(lowest.Evidence)
+	d := evaluate(t, policy, based(below))
+	if f := finding(t, d, "base.policy"); d.Verdict != stemma.Deny || f.Outcome != stemma.Fail || f.Reason != stemma.ReasonBasePolicy {
+		t.Errorf("%s", render(d))
+	}
+}

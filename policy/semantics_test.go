@@ -348,3 +348,10 @@ func TestSummary(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// TestRequirements: a policy without any block lacks them all.
+func TestRequirements(t *testing.T) {
+	if got, want := (&Spec{}).notRequired(), requirements(); !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}

@@ -130,13 +130,8 @@ func (c *choice) recorded(s *stemma.Signal) int {
 
 // components reads the bases that a bill of materials names.
 func (c *choice) components(b *stemma.SBOM, binding stemma.SignalBinding, by string) {
-	for _, base := range b.Bases {
-		s := stemma.Signal{Kind: stemma.SignalSBOM, Binding: binding, By: by, Bundle: b.Bundle, Image: stemma.Image{Repository: base.Name}}
-		for _, d := range base.Digests {
-			s.Image.Digest = d
-			break
-		}
-		c.add(s)
+	for _, base := range b.BaseImages {
+		c.add(stemma.Signal{Kind: stemma.SignalSBOM, Binding: binding, By: by, Bundle: b.Bundle, Image: base})
 	}
 }
 

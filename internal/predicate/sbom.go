@@ -108,6 +108,37 @@ func sbom(id stemma.Digest, family, wanted string, r io.Reader) (d Document, err
 	return Document{SBOM: b.out, VEX: vex}, nil
 }
 
+// baseImage is the image that a component names: by its package URL or, without one that tells a registry, by its name.
+func baseImage(c stemma.Component) stemma.Image {
+	var n inputName
+	if rest, ok := strings.CutPrefix(c.PURL, "pkg:"); ok {
+		n = packageName(rest, true)
+	}
+	if n.canonical == "" {
+		reference := c.Name
+		if ref, ok := parseImage(reference); ok && ref.tag == "" && ref.digest == "" && c.Version != "" {
+			if strings.HasPrefix(c.Version, "sha256:") {
+				reference += "@" + c.Version
+			} else {
+				reference += ":" + c.Version
+			}
+		}
+		if n = imageName(reference, true); n.canonical == "" {
+			n = imageName(c.Name, true)
+		}
+	}
+	out := stemma.Image{Repository: n.canonical, Tag: n.version}
+	if n.kind != stemma.InputImage || len(n.canonical) > maxInputName {
+		out = stemma.Image{}
+	}
+	if d, err := stemma.NewDigest(n.algorithm, n.value); err == nil {
+		out.Digest = d
+	} else if len(c.Digests) > 0 {
+		out.Digest = c.Digests[0]
+	}
+	return out
+}
+
 // spdxText reads a file in SPDX's tag-value format.
 func spdxText(id stemma.Digest, wanted string, r io.Reader) (Document, error) {
 	b := &bill{out: &stemma.SBOM{Bundle: id}}
@@ -364,6 +395,9 @@ func (b *bill) finish(family, version, wanted string) error {
 	}
 	if len(b.out.Subjects) == 0 && len(b.described) == 0 {
 		b.note("the document does not say what it describes")
+	}
+	for _, c := range b.out.Bases {
+		b.out.BaseImages = append(b.out.BaseImages, baseImage(c))
 	}
 	return nil
 }
